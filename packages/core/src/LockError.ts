@@ -1,0 +1,177 @@
+/**
+ * What can be wrong with a lock, or with what was asked of one.
+ *
+ * **Details**
+ *
+ * The names are those of the Go library giantswarm/kubelock, and each has its guard: {@link isAlreadyExists},
+ * {@link isOwnerMismatch}, {@link isNotFound}, {@link isInvalidConfig}. `MalformedRecord` is what Go returns as a bare JSON
+ * error. Every error carries what a person needs who looks at a lock at night: which lock on which object, who holds it,
+ * since when and until when.
+ *
+ * **Example** (Telling errors apart)
+ *
+ * ```ts
+ * import { isAlreadyExists, NotFound } from "@kubelock/core"
+ *
+ * const error = new NotFound({ lock: "helm", resource: "configmaps/deploys in prod" })
+ * error.message // => 'there is no lock "helm" on configmaps/deploys in prod'
+ * isAlreadyExists(error) // => false
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { Duration, Schema } from "effect"
+import * as Rfc3339 from "./Rfc3339.ts"
+
+/** Who holds a lock, since when, and for how long. Times are nanoseconds. @category models @since 0.1.0 */
+export const Holder = Schema.Struct({
+  owner: Schema.String,
+  createdAtNanos: Schema.BigInt,
+  ttlNanos: Schema.BigInt,
+  id: Schema.optionalKey(Schema.String)
+})
+
+/** @category models @since 0.1.0 */
+export type Holder = typeof Holder.Type
+
+const where = {
+  /** The lock's name. */
+  lock: Schema.String,
+  /** The object that carries the lock, in words. */
+  resource: Schema.optional(Schema.String)
+}
+
+const place = (error: { readonly lock?: string | undefined; readonly resource?: string | undefined }): string =>
+  (error.lock === undefined ? "a lock" : `lock ${JSON.stringify(error.lock)}`) +
+  (error.resource === undefined ? "" : ` on ${error.resource}`)
+
+const term = (holder: Holder): string => {
+  const expiresAtNanos = holder.createdAtNanos + holder.ttlNanos
+  return `since ${instant(holder.createdAtNanos)} until ${instant(expiresAtNanos)}`
+}
+
+// A TTL that Go wrote may reach past the year 9999, which has no text.
+const lastInstantNanos = 253_402_300_799_999_999_999n
+const instant = (nanos: bigint): string => nanos > lastInstantNanos ? "after the year 9999" : Rfc3339.format(nanos)
+
+const remaining = (holder: Holder, nowNanos: bigint): string =>
+  `${Duration.format(Duration.nanos(holder.createdAtNanos + holder.ttlNanos - nowNanos))} left`
+
+/**
+ * `acquire`: the lock is held already, by the same owner. (`expire`: it is still held.)
+ *
+ * **Gotchas**
+ *
+ * Locks are not re-entrant. Processes that share an owner exclude one another, as they do in the Go library.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AlreadyExists extends Schema.TaggedError<AlreadyExists>()("AlreadyExists", {
+  ...where,
+  holder: Holder,
+  nowNanos: Schema.BigInt
+}) {
+  override get message(): string {
+    return `${place(this)} is already held by ${JSON.stringify(this.holder.owner)} ${term(this.holder)} ` +
+      `(${remaining(this.holder, this.nowNanos)})`
+  }
+}
+
+/**
+ * `acquire`: the lock is held by another owner. `renew`, `release`: it is not the caller's: another owner has it, or the same
+ * owner took it again since.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class OwnerMismatch extends Schema.TaggedError<OwnerMismatch>()("OwnerMismatch", {
+  ...where,
+  /** Who asked. */
+  owner: Schema.String,
+  holder: Holder,
+  nowNanos: Schema.BigInt
+}) {
+  override get message(): string {
+    const who = this.owner === this.holder.owner
+      ? `a later acquisition of the same owner, ${JSON.stringify(this.owner)},`
+      : `${JSON.stringify(this.holder.owner)}, not by ${JSON.stringify(this.owner)},`
+    return `${place(this)} is held by ${who} ${term(this.holder)} (${remaining(this.holder, this.nowNanos)})`
+  }
+}
+
+/**
+ * `renew`, `release`, `break`: there is no such lock, or it has expired.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
+  ...where,
+  /** Whose record is still there, though it has expired. */
+  expired: Schema.optional(Holder)
+}) {
+  override get message(): string {
+    return this.expired === undefined
+      ? `there is no ${place(this)}`
+      : `${place(this)} has expired: ${JSON.stringify(this.expired.owner)} held it ${term(this.expired)}`
+  }
+}
+
+/**
+ * The annotation does not hold what a lock record may be. Nothing but `break` will overwrite or remove it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MalformedRecord extends Schema.TaggedError<MalformedRecord>()("MalformedRecord", {
+  /** The annotation's value, whole. */
+  raw: Schema.String,
+  /** What is wrong with it. */
+  problem: Schema.String,
+  lock: Schema.optional(Schema.String),
+  resource: Schema.optional(Schema.String)
+}) {
+  override get message(): string {
+    const shown = this.raw.length <= 200 ? this.raw : `${this.raw.slice(0, 200)}…`
+    return `${place(this)} has an annotation that is no lock record (${this.problem}): ${JSON.stringify(shown)}. ` +
+      "It is left as it is; break the lock to remove it."
+  }
+}
+
+/**
+ * A name, TTL, owner, resource or setting that cannot work. Raised where it is given, before any request is sent.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidConfig extends Schema.TaggedError<InvalidConfig>()("InvalidConfig", {
+  /** What was being set, e.g. `ttl`. */
+  field: Schema.String,
+  /** The value, as text. */
+  value: Schema.String,
+  /** What is wrong with it, and what would be right. */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `invalid ${this.field} ${JSON.stringify(this.value)}: ${this.problem}`
+  }
+}
+
+/** Whatever `core` can refuse with. @category errors @since 0.1.0 */
+export type LockError = AlreadyExists | OwnerMismatch | NotFound | MalformedRecord | InvalidConfig
+
+/** Go: `IsAlreadyExists`. @category guards @since 0.1.0 */
+export const isAlreadyExists: (error: unknown) => error is AlreadyExists = Schema.is(AlreadyExists)
+
+/** Go: `IsOwnerMismatch`. @category guards @since 0.1.0 */
+export const isOwnerMismatch: (error: unknown) => error is OwnerMismatch = Schema.is(OwnerMismatch)
+
+/** Go: `IsNotFound`. @category guards @since 0.1.0 */
+export const isNotFound: (error: unknown) => error is NotFound = Schema.is(NotFound)
+
+/** The annotation could not be read. @category guards @since 0.1.0 */
+export const isMalformedRecord: (error: unknown) => error is MalformedRecord = Schema.is(MalformedRecord)
+
+/** Go: `IsInvalidConfig`. @category guards @since 0.1.0 */
+export const isInvalidConfig: (error: unknown) => error is InvalidConfig = Schema.is(InvalidConfig)

@@ -1,0 +1,277 @@
+/**
+ * The decisions: may this be done to the lock, and by which edit?
+ *
+ * **Details**
+ *
+ * Each takes an object's annotations, a request and the time, and answers with an {@link AnnotationEdit.AnnotationEdit} or a
+ * typed refusal. An edit names the exact text that the decision was made on, so a store that performs it can never act on a
+ * lock that has changed since. Nothing here reads a clock or performs anything.
+ *
+ * The rules are those of the Go library's `Acquire` and `Release`; renewal, expiry and breaking are ours.
+ *
+ * **Example** (Deciding, and performing on a plain map)
+ *
+ * ```ts
+ * import { AnnotationEdit, LockName, Transition, Ttl } from "@kubelock/core"
+ * import { Result } from "effect"
+ *
+ * const request = {
+ *   lock: Result.getOrThrow(LockName.make("helm")),
+ *   owner: "alice",
+ *   ttl: Result.getOrThrow(Ttl.make("5 minutes"))
+ * }
+ * const edit = Result.getOrThrow(Transition.acquire({}, request, 0n))
+ * edit.value // => `{"owner":"alice","createdAt":"1970-01-01T00:00:00Z","ttl":300000000000}`
+ *
+ * const annotations = Result.getOrThrow(AnnotationEdit.apply({}, [edit]))
+ * Transition.acquire(annotations, { ...request, owner: "bob" }, 1n).pipe(Result.flip, Result.getOrThrow)._tag // => "OwnerMismatch"
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { Result } from "effect"
+import type { AnnotationEdit, Annotations } from "./AnnotationEdit.ts"
+import { AlreadyExists, InvalidConfig, MalformedRecord, NotFound, OwnerMismatch } from "./LockError.ts"
+import * as LockName from "./LockName.ts"
+import * as LockRecord from "./LockRecord.ts"
+import * as LockState from "./LockState.ts"
+import type { Ttl } from "./Ttl.ts"
+
+/** Which lock. @category models @since 0.1.0 */
+export interface LockRequest {
+  readonly lock: LockName.LockName
+  /** The object that carries the lock, in words: what errors call it. */
+  readonly resource?: string | undefined
+}
+
+/** Whose lock. @category models @since 0.1.0 */
+export interface OwnerRequest extends LockRequest {
+  /** Any string; the empty one is an owner like any other. */
+  readonly owner: string
+  /** The acquisition it must be, where that is known. Without it, any acquisition of the owner will do, as in the Go library. */
+  readonly id?: string | undefined
+}
+
+/** Who wants which lock, and for how long. @category models @since 0.1.0 */
+export interface AcquireRequest extends OwnerRequest {
+  readonly ttl: Ttl
+}
+
+/** An edit that leaves a record, and that record. @category models @since 0.1.0 */
+export interface RecordEdit extends AnnotationEdit {
+  readonly value: string
+  readonly record: LockRecord.LockRecord
+}
+
+const write = (request: LockRequest, expected: string | undefined, record: LockRecord.LockRecord): RecordEdit => ({
+  key: LockName.toKey(request.lock),
+  expected,
+  value: LockRecord.format(record),
+  record
+})
+
+const remove = (request: LockRequest, expected: string): AnnotationEdit => ({
+  key: LockName.toKey(request.lock),
+  expected,
+  value: undefined
+})
+
+const at = ({ lock, resource }: LockRequest) => ({ lock, resource })
+
+const malformed = (request: LockRequest, state: LockState.Malformed) =>
+  Result.fail(new MalformedRecord({ ...at(request), raw: state.text, problem: state.problem }))
+
+// An owner is compared as it reads back: a lone surrogate, which no text on the wire can hold, as U+FFFD.
+const isOwner = (request: OwnerRequest, record: LockRecord.LockRecord): boolean =>
+  record.owner === request.owner.toWellFormed()
+
+const isTheirs = (request: OwnerRequest, record: LockRecord.LockRecord): boolean =>
+  !isOwner(request, record) || (request.id !== undefined && record.id !== request.id)
+
+/**
+ * Takes a lock that is free or expired.
+ *
+ * Fails with `AlreadyExists` if the same owner holds it, with `OwnerMismatch` if another does.
+ *
+ * @category decisions
+ * @since 0.1.0
+ */
+export const acquire = (
+  annotations: Annotations,
+  request: AcquireRequest,
+  nowNanos: bigint
+): Result.Result<RecordEdit, AlreadyExists | OwnerMismatch | MalformedRecord> => {
+  const state = LockState.read(annotations, request.lock, nowNanos)
+  switch (state._tag) {
+    case "Malformed":
+      return malformed(request, state)
+    case "Held": {
+      const held = { ...at(request), holder: state.record, nowNanos }
+      return Result.fail(
+        isOwner(request, state.record)
+          ? new AlreadyExists(held)
+          : new OwnerMismatch({ ...held, owner: request.owner })
+      )
+    }
+    case "Free":
+    case "Expired": {
+      const record: LockRecord.LockRecord = {
+        owner: request.owner.toWellFormed(),
+        createdAtNanos: nowNanos,
+        ttlNanos: request.ttl,
+        ...(request.id === undefined ? undefined : { id: request.id })
+      }
+      return Result.succeed(write(request, state._tag === "Free" ? undefined : state.text, record))
+    }
+  }
+}
+
+/**
+ * Takes several locks of one object, all or none of them. The first that cannot be taken is the refusal.
+ *
+ * Fails with `InvalidConfig` if a lock is named twice.
+ *
+ * @category decisions
+ * @since 0.1.0
+ */
+export const acquireAll = (
+  annotations: Annotations,
+  requests: ReadonlyArray<AcquireRequest>,
+  nowNanos: bigint
+): Result.Result<
+  ReadonlyArray<RecordEdit>,
+  AlreadyExists | OwnerMismatch | MalformedRecord | InvalidConfig
+> => {
+  const twice = requests.find((request, index) => requests.findIndex(({ lock }) => lock === request.lock) !== index)
+  if (twice !== undefined) {
+    return Result.fail(new InvalidConfig({ field: "locks", value: twice.lock, problem: "it is asked for twice" }))
+  }
+  return Result.all(requests.map((request) => acquire(annotations, request, nowNanos)))
+}
+
+/**
+ * Starts the TTL of a held lock anew. Everything else in the record stays, members that we do not know among it.
+ *
+ * Fails with `NotFound` if there is no such lock or it has expired (an expired lock must be acquired again, since another may
+ * be about to take it), and with `OwnerMismatch` if it is not the caller's.
+ *
+ * **Gotchas**
+ *
+ * A clock that was set back does not shorten the lock: `createdAt` never decreases.
+ *
+ * @category decisions
+ * @since 0.1.0
+ */
+export const renew = (
+  annotations: Annotations,
+  request: OwnerRequest,
+  nowNanos: bigint
+): Result.Result<RecordEdit, NotFound | OwnerMismatch | MalformedRecord> => {
+  const state = LockState.read(annotations, request.lock, nowNanos)
+  switch (state._tag) {
+    case "Malformed":
+      return malformed(request, state)
+    case "Free":
+      return Result.fail(new NotFound(at(request)))
+    case "Expired":
+      return Result.fail(new NotFound({ ...at(request), expired: state.record }))
+    case "Held": {
+      if (isTheirs(request, state.record)) {
+        return Result.fail(
+          new OwnerMismatch({ ...at(request), owner: request.owner, holder: state.record, nowNanos })
+        )
+      }
+      const { createdAtNanos } = state.record
+      return Result.succeed(
+        write(request, state.text, {
+          ...state.record,
+          createdAtNanos: createdAtNanos > nowNanos ? createdAtNanos : nowNanos
+        })
+      )
+    }
+  }
+}
+
+/**
+ * Gives a lock back.
+ *
+ * Fails with `NotFound` if there is no such lock or it has expired, and with `OwnerMismatch` if it is not the caller's.
+ *
+ * **Gotchas**
+ *
+ * A request that names the acquisition's `id` also removes that acquisition's record when it has expired: the record being
+ * there proves that nobody took the lock since.
+ *
+ * @category decisions
+ * @since 0.1.0
+ */
+export const release = (
+  annotations: Annotations,
+  request: OwnerRequest,
+  nowNanos: bigint
+): Result.Result<AnnotationEdit, NotFound | OwnerMismatch | MalformedRecord> => {
+  const state = LockState.read(annotations, request.lock, nowNanos)
+  switch (state._tag) {
+    case "Malformed":
+      return malformed(request, state)
+    case "Free":
+      return Result.fail(new NotFound(at(request)))
+    case "Expired":
+      return request.id !== undefined && !isTheirs(request, state.record)
+        ? Result.succeed(remove(request, state.text))
+        : Result.fail(new NotFound({ ...at(request), expired: state.record }))
+    case "Held":
+      return isTheirs(request, state.record)
+        ? Result.fail(
+          new OwnerMismatch({ ...at(request), owner: request.owner, holder: state.record, nowNanos })
+        )
+        : Result.succeed(remove(request, state.text))
+  }
+}
+
+/**
+ * Removes the record of a lock that has expired, whoever held it.
+ *
+ * Fails with `NotFound` if there is no record, and with `AlreadyExists` if the lock is still held.
+ *
+ * @category decisions
+ * @since 0.1.0
+ */
+export const expire = (
+  annotations: Annotations,
+  request: LockRequest,
+  nowNanos: bigint
+): Result.Result<AnnotationEdit, NotFound | AlreadyExists | MalformedRecord> => {
+  const state = LockState.read(annotations, request.lock, nowNanos)
+  switch (state._tag) {
+    case "Malformed":
+      return malformed(request, state)
+    case "Free":
+      return Result.fail(new NotFound(at(request)))
+    case "Held":
+      return Result.fail(new AlreadyExists({ ...at(request), holder: state.record, nowNanos }))
+    case "Expired":
+      return Result.succeed(remove(request, state.text))
+  }
+}
+
+/**
+ * Removes whatever is there, without asking the owner: also what cannot be read.
+ *
+ * Fails with `NotFound` if nothing is there.
+ *
+ * @category decisions
+ * @since 0.1.0
+ */
+const break_ = (
+  annotations: Annotations,
+  request: LockRequest,
+  nowNanos: bigint
+): Result.Result<AnnotationEdit, NotFound> => {
+  const state = LockState.read(annotations, request.lock, nowNanos)
+  return state._tag === "Free"
+    ? Result.fail(new NotFound(at(request)))
+    : Result.succeed(remove(request, state.text))
+}
+
+export { break_ as break }

@@ -1,0 +1,71 @@
+import {
+  AlreadyExists,
+  InvalidConfig,
+  isAlreadyExists,
+  isInvalidConfig,
+  isMalformedRecord,
+  isNotFound,
+  isOwnerMismatch,
+  MalformedRecord,
+  NotFound,
+  OwnerMismatch
+} from "@kubelock/core"
+import { describe, expect, it } from "vitest"
+
+const holder = { owner: "alice", createdAtNanos: 0n, ttlNanos: 300_000_000_000n }
+const where = { lock: "helm", resource: "configmaps/deploys in prod" }
+const nowNanos = 60_000_000_000n
+
+const errors = {
+  AlreadyExists: new AlreadyExists({ ...where, holder, nowNanos }),
+  OwnerMismatch: new OwnerMismatch({ ...where, owner: "bob", holder, nowNanos }),
+  NotFound: new NotFound({ ...where, expired: holder }),
+  MalformedRecord: new MalformedRecord({ ...where, raw: "[]", problem: "not a JSON object" }),
+  InvalidConfig: new InvalidConfig({ field: "ttl", value: "0", problem: "too short" })
+}
+const guards = {
+  AlreadyExists: isAlreadyExists,
+  OwnerMismatch: isOwnerMismatch,
+  NotFound: isNotFound,
+  MalformedRecord: isMalformedRecord,
+  InvalidConfig: isInvalidConfig
+}
+
+describe("errors", () => {
+  it.each(Object.entries(guards))("is%s knows its own kind alone", (tag, guard) => {
+    for (const [name, error] of Object.entries(errors)) expect(guard(error)).toBe(name === tag)
+    expect(guard(new Error(tag))).toBe(false)
+    expect(guard(undefined)).toBe(false)
+  })
+
+  it("is named as it is tagged", () => {
+    for (const [name, error] of Object.entries(errors)) expect(error.name).toBe(name)
+  })
+
+  it("says who holds what, since when and until when", () => {
+    const told = `lock "helm" on configmaps/deploys in prod`
+    const term = "since 1970-01-01T00:00:00Z until 1970-01-01T00:05:00Z"
+    expect(errors.AlreadyExists.message).toBe(`${told} is already held by "alice" ${term} (4m left)`)
+    expect(errors.OwnerMismatch.message).toBe(`${told} is held by "alice", not by "bob", ${term} (4m left)`)
+    expect(errors.NotFound.message).toBe(`${told} has expired: "alice" held it ${term}`)
+    expect(new NotFound(where).message).toBe(`there is no ${told}`)
+    expect(errors.MalformedRecord.message).toContain("break the lock")
+    expect(errors.InvalidConfig.message).toBe(`invalid ttl "0": too short`)
+  })
+
+  it("says that the same owner took the lock again since", () => {
+    expect(new OwnerMismatch({ ...where, owner: "alice", holder, nowNanos }).message).toContain("a later acquisition")
+  })
+
+  it("has words for a TTL that ends after the last year that can be written", () => {
+    const forever = { ...holder, createdAtNanos: 253_402_300_799_000_000_000n, ttlNanos: 2n ** 63n - 1n }
+    expect(new AlreadyExists({ ...where, holder: forever, nowNanos }).message).toContain("until after the year 9999")
+  })
+
+  it("shows a huge annotation in part, and keeps it whole", () => {
+    const raw = "x".repeat(100_000)
+    const error = new MalformedRecord({ raw, problem: "not JSON" })
+    expect(error.message.length).toBeLessThan(500)
+    expect(error.raw).toBe(raw)
+  })
+})

@@ -1,0 +1,85 @@
+import { Rfc3339 } from "@kubelock/core"
+import { Option } from "effect"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+
+const second = 1_000_000_000n
+
+describe("Rfc3339.parse", () => {
+  const read: Array<[string, bigint]> = [
+    ["1970-01-01T00:00:00Z", 0n],
+    ["1969-12-31T23:59:59.999999999Z", -1n],
+    ["2026-01-02T03:04:05.123456789Z", 1_767_323_045_123_456_789n],
+    ["2026-01-02T03:04:05.1234567899Z", 1_767_323_045_123_456_789n],
+    ["2026-01-02T03:04:05+02:00", 1_767_315_845n * second],
+    ["2026-01-02T03:04:05-07:30", (1_767_323_045n + 27_000n) * second],
+    ["2026-01-02T03:04:05-00:00", 1_767_323_045n * second],
+    ["0001-01-01T00:00:00Z", Rfc3339.goZeroTimeNanos],
+    ["2024-02-29T00:00:00Z", 1_709_164_800n * second],
+    // Go's parser accepts these, though RFC 3339 does not.
+    ["2026-01-02T3:04:05Z", 1_767_323_045n * second],
+    ["2026-01-02T03:04:05,5Z", 1_767_323_045n * second + 500_000_000n],
+    ["2026-01-02T03:04:05+24:60", (1_767_323_045n - 90_000n) * second]
+  ]
+  it.each(read)("reads %s", (text, nanos) => {
+    expect(Rfc3339.parse(text)).toEqual(Option.some(nanos))
+  })
+
+  it.each([
+    "",
+    "2026-01-02",
+    "2026-01-02T03:04:05",
+    "2026-01-02t03:04:05Z",
+    "2026-01-02T03:04:05z",
+    "2026-01-02 03:04:05Z",
+    "2026-01-02T03:04:05.Z",
+    "2026-01-02T03:04:60Z",
+    "2026-01-02T03:60:05Z",
+    "2026-01-02T24:00:00Z",
+    "2023-02-29T00:00:00Z",
+    "2026-13-01T00:00:00Z",
+    "2026-00-01T00:00:00Z",
+    "2026-01-00T00:00:00Z",
+    "2026-04-31T00:00:00Z",
+    "2026-01-02T03:04:05+0200",
+    "2026-01-02T03:04:05+02",
+    "2026-01-02T03:04:05+25:00",
+    "2026-01-02T03:04:05+02:61",
+    "2026-01-02T03:4:05Z",
+    "12026-01-02T03:04:05Z",
+    "-2026-01-02T03:04:05Z",
+    " 2026-01-02T03:04:05Z",
+    "2026-01-02T03:04:05Z ",
+    "2026-01-02T03:04:05Z\n"
+  ])("refuses %j", (text) => {
+    expect(Rfc3339.parse(text)).toEqual(Option.none())
+  })
+})
+
+describe("Rfc3339.format", () => {
+  it("trims trailing zeros of the fraction, and the point", () => {
+    expect(Rfc3339.format(5n * second)).toBe("1970-01-01T00:00:05Z")
+    expect(Rfc3339.format(5n * second + 120_000_000n)).toBe("1970-01-01T00:00:05.12Z")
+    expect(Rfc3339.format(-1n)).toBe("1969-12-31T23:59:59.999999999Z")
+  })
+
+  it("writes what cannot be said in UTC with an offset that Go reads", () => {
+    const beyond = Option.getOrThrow(Rfc3339.parse("9999-12-31T23:59:59.999999999-01:00"))
+    const before = Option.getOrThrow(Rfc3339.parse("0000-01-01T00:00:00+01:00"))
+    expect(Rfc3339.parse(Rfc3339.format(beyond))).toEqual(Option.some(beyond))
+    expect(Rfc3339.parse(Rfc3339.format(before))).toEqual(Option.some(before))
+  })
+
+  it("throws where no text can say the instant", () => {
+    expect(() => Rfc3339.format(10n ** 30n)).toThrow(RangeError)
+    expect(() => Rfc3339.format(-(10n ** 30n))).toThrow(RangeError)
+  })
+
+  it("is read back to the nanosecond", () => {
+    fc.assert(
+      fc.property(fc.bigInt(-62_167_219_200n * second, 253_402_300_799n * second), (nanos) => {
+        expect(Rfc3339.parse(Rfc3339.format(nanos))).toEqual(Option.some(nanos))
+      })
+    )
+  })
+})

@@ -1,0 +1,35 @@
+import { defaultTtl, isInvalidConfig, Ttl } from "@kubelock/core"
+import { Duration, Result } from "effect"
+import { describe, expect, it } from "vitest"
+
+describe("Ttl.make", () => {
+  it("is 5 minutes unless something else is asked for", () => {
+    expect(Ttl.make()).toEqual(Result.succeed(300_000_000_000n))
+    expect(Duration.toMinutes(defaultTtl)).toBe(5)
+  })
+
+  it("loses no nanosecond, also past 2^53", () => {
+    expect(Ttl.make(Duration.nanos(2n ** 53n + 1n))).toEqual(Result.succeed(9_007_199_254_740_993n))
+    expect(Ttl.make(Duration.nanos(Ttl.maxTtlNanos))).toEqual(Result.succeed(Ttl.maxTtlNanos))
+    expect(Ttl.make(1n)).toEqual(Result.succeed(1n))
+  })
+
+  it.each(
+    [
+      [0],
+      [-1],
+      [Number.NaN],
+      [0n],
+      ["Infinity"],
+      ["-Infinity"],
+      [Duration.nanos(Ttl.maxTtlNanos + 1n)],
+      [{ seconds: -5 }],
+      ["five minutes" as "5 minutes"]
+    ] satisfies Array<[Duration.Input]>
+  )("refuses %s", (input) => {
+    const failure = Result.getOrThrow(Result.flip(Ttl.make(input)))
+    expect(isInvalidConfig(failure)).toBe(true)
+    expect(failure.field).toBe("ttl")
+    expect(failure.value).not.toBe("[object Object]")
+  })
+})

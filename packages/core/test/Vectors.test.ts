@@ -1,0 +1,31 @@
+import { LockRecord } from "@kubelock/core"
+import { Result } from "effect"
+import { describe, expect, it } from "vitest"
+import vectors from "./vectors/kubelock-go-records.json" with { type: "json" }
+
+// What the Go library's own type makes of each annotation value; `about` in the file says how it was made.
+describe("Go's annotation values", () => {
+  it("is the whole collection", () => {
+    expect(vectors.cases.length).toBeGreaterThanOrEqual(49)
+  })
+
+  for (const vector of vectors.cases) {
+    const raw = Buffer.from(vector.inputBase64, "base64").toString("utf8")
+
+    it(`${vector.ok ? "reads" : "refuses"} ${JSON.stringify(raw).slice(0, 80)}`, () => {
+      const parsed = LockRecord.parse(raw)
+      expect(Result.isSuccess(parsed)).toBe(vector.ok)
+      if (Result.isFailure(parsed)) {
+        expect(parsed.failure.raw).toBe(raw)
+        return
+      }
+      const { createdAtNanos, owner, ttlNanos } = parsed.success
+      expect({ owner, createdAtNanos, ttlNanos }).toEqual({
+        owner: vector.owner,
+        createdAtNanos: BigInt(vector.createdAtUnixSec) * 1_000_000_000n + BigInt(vector.createdAtNsec),
+        ttlNanos: BigInt(vector.ttlNanos)
+      })
+      expect(LockRecord.format({ owner, createdAtNanos, ttlNanos })).toBe(vector.reencodedUTC)
+    })
+  }
+})
