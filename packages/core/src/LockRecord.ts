@@ -68,7 +68,8 @@ export const format = (record: LockRecord): string => {
 export const parse = (raw: string): Result.Result<LockRecord, MalformedRecord> => {
   const refuse = (problem: string) => Result.fail(new MalformedRecord({ raw, problem }))
   if (!isJson(raw)) return refuse("not JSON")
-  const text = trim(raw)
+  // On its way to a Go program a text becomes UTF-8, where half of a surrogate pair is U+FFFD whatever stands beside it.
+  const text = trim(raw).toWellFormed()
   if (text === "null") return Result.succeed(zero)
   if (!text.startsWith("{")) return refuse("not a JSON object")
   const members = split(text)

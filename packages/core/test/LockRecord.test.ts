@@ -71,6 +71,8 @@ describe("LockRecord.parse", () => {
   it("reads a lone surrogate as U+FFFD", () => {
     expect(read(`{"owner":"\\ud800x"}`).owner).toBe("\ufffdx")
     expect(read(`{"owner":"\\ud83d\\ude00"}`).owner).toBe("😀")
+    expect(read(`{"owner":"\\ud83d\ude00"}`).owner).toBe("\ufffd\ufffd")
+    expect(read(`{"owner":"\ud83d\\ude00","x":"\ud83d"}`)).toMatchObject({ owner: "\ufffd\ufffd", others: [`"x":"\ufffd"`] })
   })
 
   it("says what is wrong, with the raw value", () => {

@@ -1,1 +1,15 @@
-export {}
+/**
+ * `@kubelock/kube`: locks on Kubernetes objects, as Effect services and layers.
+ *
+ * Services are classes, exported by their names; modules of functions are namespaces.
+ *
+ * @since 0.1.0
+ */
+export * from "./AnnotationStore.ts"
+export * as Identity from "./Identity.ts"
+export * as KubeAnnotationStore from "./KubeAnnotationStore.ts"
+export * from "./KubeError.ts"
+export * from "./KubeLock.ts"
+export * from "./KubeTransport.ts"
+export * as ResourceRef from "./ResourceRef.ts"
+export * as RetryPolicy from "./RetryPolicy.ts"

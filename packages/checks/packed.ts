@@ -1,0 +1,86 @@
+/**
+ * Packs the packages, looks at the tarballs, and uses them in a plain npm project outside the workspace: installed, type-checked,
+ * run. Needs the npm registry, or a warm cache.
+ */
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { env, exit } from "node:process"
+
+const root = resolve(import.meta.dirname, "../..")
+const names = ["core", "kube", "testing"]
+const folder = mkdtempSync(join(tmpdir(), "kubelock-packed-"))
+
+const run = (cwd: string, command: string, ...args: ReadonlyArray<string>): string => {
+  console.log(`${command} ${args.join(" ")}`)
+  return execFileSync(command, args, {
+    cwd,
+    encoding: "utf8",
+    env: { ...env, PATH: `${join(root, "node_modules/.bin")}:${env["PATH"]}` },
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+}
+
+const consumer = `
+import { LockRecord } from "@kubelock/core"
+import { AnnotationStore, KubeAnnotationStore, KubeLock, KubeTransport, ResourceRef } from "@kubelock/kube"
+import { KubeApiServer } from "@kubelock/testing"
+import { Effect, Layer, Result } from "effect"
+
+const resource = ResourceRef.configMap({ namespace: "default", name: "deploys" })
+
+const takeAndRelease = Effect.gen(function*() {
+  const locks = yield* KubeLock
+  const lease = yield* locks.acquire({ resource, name: "helm", ttl: "30 seconds" })
+  const { owner } = Result.getOrThrow(LockRecord.parse(LockRecord.format(lease.record)))
+  yield* locks.release(lease)
+  return owner === lease.owner
+})
+
+const overHttp = Effect.gen(function*() {
+  const server = yield* KubeApiServer
+  yield* server.put({ apiVersion: "v1", kind: "ConfigMap", metadata: { namespace: "default", name: "deploys" } })
+  const layer = KubeLock.layer.pipe(
+    Layer.provide(KubeAnnotationStore.layer),
+    Layer.provide(KubeTransport.layerText(server.kubeconfig))
+  )
+  return yield* Effect.provide(takeAndRelease, layer)
+}).pipe(Effect.provide(KubeApiServer.layer({ tls: true, token: "secret" })))
+
+const inMemory = Effect.provide(takeAndRelease, Layer.provide(KubeLock.layer, AnnotationStore.layerMemory([resource])))
+
+Effect.runPromise(Effect.all([inMemory, overHttp])).then((outcomes) => console.log(JSON.stringify(outcomes)))
+`
+
+try {
+  run(root, "tsc", "-b", "packages")
+  for (const name of names) {
+    const home = join(root, "packages", name)
+    run(home, "npx", "--yes", "--prefer-offline", "pnpm@12.21.0", "pack", "--pack-destination", folder)
+  }
+  const tarballs = readdirSync(folder).filter((file) => file.endsWith(".tgz")).toSorted()
+  for (const tarball of tarballs) {
+    run(root, "publint", "--strict", join(folder, tarball))
+    run(root, "attw", "--profile", "esm-only", join(folder, tarball))
+  }
+  const catalog = readFileSync(join(root, "pnpm-workspace.yaml"), "utf8")
+  const pinned = (name: string) => `${name}@${new RegExp(`^  "?${name}"?: (\\S+)$`, "m").exec(catalog)?.[1]}`
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({ compilerOptions: { module: "NodeNext", target: "ES2024", strict: true, types: ["node"] } })
+  )
+  writeFileSync(join(folder, "consumer.ts"), consumer)
+  const dependencies = ["effect", "@types/node"].map(pinned)
+  run(folder, "npm", "install", "--no-audit", "--no-fund", ...tarballs.map((file) => `./${file}`), ...dependencies)
+  run(folder, "tsc", "-p", ".")
+  const printed = run(folder, "node", "consumer.js").trim()
+  if (printed !== "[true,true]") throw new Error(`the consumer printed ${printed}`)
+  console.log(`packed, checked and used: ${tarballs.join(", ")}`)
+} catch (error) {
+  console.error(error)
+  exit(1)
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}

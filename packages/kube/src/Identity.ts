@@ -1,0 +1,57 @@
+/**
+ * Who this process is, where the caller does not say: the default owner of its locks, and what tells its acquisitions from
+ * everybody else's.
+ *
+ * **Details**
+ *
+ * The default is made once per process from the host's name (in a Pod, the Pod's name), the process id and randomness. So two
+ * processes never share it, and a person who reads it knows where to look.
+ *
+ * **Example** (A program that names its owner once)
+ *
+ * ```ts
+ * import { Identity } from "@kubelock/kube"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.map(Identity.Identity, ({ owner }) => owner)
+ *
+ * await Effect.runPromise(program.pipe(Identity.withOwner("operator-5.3.0"))) // => "operator-5.3.0"
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { Context, Effect, Random } from "effect"
+import { hostname } from "node:os"
+import { pid } from "node:process"
+
+/** @category models @since 0.1.0 */
+export interface Identity {
+  /** The owner of a lock that was acquired without naming one. */
+  readonly owner: string
+  /** Stands before every acquisition's `id`: of this process alone, also where processes share an owner. */
+  readonly process: string
+}
+
+const randomText = Effect.map(
+  Effect.all([Random.nextIntBetween(0, 36 ** 6), Random.nextIntBetween(0, 36 ** 6)]),
+  (numbers) => numbers.map((number) => number.toString(36).padStart(6, "0")).join("")
+)
+
+/** @category services @since 0.1.0 */
+export const Identity: Context.Reference<Identity> = Context.Reference<Identity>("@kubelock/kube/Identity", {
+  defaultValue: () => {
+    const process = Effect.runSync(randomText)
+    return { owner: `${hostname()}-${pid}-${process}`, process }
+  }
+})
+
+/** The same process under another default owner, which other processes may share. @category combinators @since 0.1.0 */
+export const withOwner = (owner: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Identity, (identity) => Effect.provideService(self, Identity, { ...identity, owner }))
+
+/** An `id` that no other acquisition has. @category constructors @since 0.1.0 */
+export const nextAcquisitionId: Effect.Effect<string> = Effect.zipWith(
+  Identity,
+  randomText,
+  ({ process }, random) => `${process}-${random}`
+)

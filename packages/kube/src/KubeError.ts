@@ -1,0 +1,456 @@
+/**
+ * What went wrong between this process and the API server.
+ *
+ * One error, {@link KubeError}, with a tagged `reason`, so that a caller handles the reasons it cares about and leaves the
+ * rest as they are. Its `message` names the object, says what the server said and what to do about it.
+ *
+ * **Details**
+ *
+ * {@link KubeError.outcomeUnknown} is the question to ask before a write is repeated: it is `true` where the write may
+ * have been applied although no answer says so.
+ *
+ * **Gotchas**
+ *
+ * A refused `test` of a JSON Patch is an {@link Invalid} of status 422 without causes; a value that failed validation has
+ * causes.
+ *
+ * **Example** (Waiting as long as the server asks for)
+ *
+ * ```ts
+ * import { Duration, Effect } from "effect"
+ * import { KubeError } from "@kubelock/kube/KubeError"
+ *
+ * const refused = Effect.fail(KubeError.fromResponse(
+ *   { method: "GET", path: "/api/v1/namespaces/default/configmaps/locks" },
+ *   { status: 429, headers: { "retry-after": "2" }, body: "" }
+ * ))
+ *
+ * const pause = refused.pipe(
+ *   Effect.catchReason("KubeError", "Throttled", ({ retryAfterMillis = 1_000 }) => Effect.succeed(retryAfterMillis)),
+ *   Effect.map((millis) => Duration.millis(millis))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { Option, Schema } from "effect"
+import * as RequestTarget from "./internal/RequestTarget.ts"
+import * as Status from "./internal/Status.ts"
+
+/**
+ * HTTP 409: somebody else changed or created the object meanwhile. Read it again and decide anew.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
+  message: Schema.String
+}) {}
+
+/**
+ * HTTP 404. `missing` tells an object that does not exist from a resource type that the server does not know: a
+ * CustomResourceDefinition that is not installed, or a wrong group, version or plural.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class ResourceNotFound extends Schema.TaggedError<ResourceNotFound>()("ResourceNotFound", {
+  missing: Schema.Literals(["Object", "ResourceType"]),
+  message: Schema.String
+}) {}
+
+/**
+ * HTTP 403: authenticated, but RBAC (or an admission policy) forbids it.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
+  message: Schema.String
+}) {}
+
+/**
+ * HTTP 401 although the credentials were refreshed, or no credentials could be had at all, as when an exec plugin fails.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
+  message: Schema.String
+}) {}
+
+/**
+ * One thing that the server found wrong with a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const InvalidCause = Schema.Struct({
+  field: Schema.String,
+  reason: Schema.String,
+  message: Schema.String
+})
+
+/**
+ * One thing that the server found wrong with a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type InvalidCause = typeof InvalidCause.Type
+
+/**
+ * HTTP 400, 405, 410, 415, 422 and every other 4xx without a reason of its own: the same request will not do better.
+ *
+ * **Gotchas**
+ *
+ * 422 with no `causes` is what a failed `test` of a JSON Patch looks like: no mistake, but "the object is not as you
+ * think".
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Invalid extends Schema.TaggedError<Invalid>()("Invalid", {
+  status: Schema.Int,
+  causes: Schema.Array(InvalidCause),
+  message: Schema.String
+}) {}
+
+/**
+ * HTTP 429: too many requests. `retryAfterMillis` is how long the server asks to wait, in milliseconds, if it said.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Throttled extends Schema.TaggedError<Throttled>()("Throttled", {
+  retryAfterMillis: Schema.optionalKey(Schema.Finite),
+  message: Schema.String
+}) {}
+
+/**
+ * No usable answer: the connection failed, HTTP 5xx, or something answered that is no Kubernetes API server.
+ *
+ * `outcomeUnknown` is `false` if the request was never sent, as when the connection was refused or the server's
+ * certificate was not trusted.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
+  outcomeUnknown: Schema.Boolean,
+  retryAfterMillis: Schema.optionalKey(Schema.Finite),
+  message: Schema.String
+}) {}
+
+/**
+ * No complete answer in time: this side gave up, or the server said so (HTTP 408, 504).
+ *
+ * `outcomeUnknown` is `false` if time ran out before the request was sent.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
+  outcomeUnknown: Schema.Boolean,
+  retryAfterMillis: Schema.optionalKey(Schema.Finite),
+  message: Schema.String
+}) {}
+
+/**
+ * Why a request failed.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export const KubeErrorReason = Schema.Union([
+  Conflict,
+  ResourceNotFound,
+  Forbidden,
+  Unauthorized,
+  Invalid,
+  Throttled,
+  Unavailable,
+  Timeout
+])
+
+/**
+ * Why a request failed.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export type KubeErrorReason = typeof KubeErrorReason.Type
+
+/**
+ * A request that did not succeed: which one, the HTTP status if there was an answer, and the reason.
+ *
+ * It never carries credentials, nor the body of the request.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
+  method: Schema.String,
+  path: Schema.String,
+  status: Schema.optionalKey(Schema.Int),
+  reason: KubeErrorReason
+}) {
+  /**
+   * The error for an answer that is no success: any status that is not 2xx, and a 2xx whose body cannot be read.
+   *
+   * Header names are lower case. `Retry-After` is read as seconds, or as a date counted from the answer's own `Date`.
+   *
+   * @since 0.1.0
+   */
+  static fromResponse(request: KubeErrorRequest, response: KubeErrorResponse): KubeError {
+    const { method, path } = request
+    return new KubeError({ method, path, status: response.status, reason: reasonOf(request, response) })
+  }
+
+  override get message(): string {
+    const status = this.status === undefined ? "" : `, HTTP ${this.status}`
+    return `${this.reason.message} (${this.method} ${this.path}${status})`
+  }
+
+  /**
+   * Whether the write may have been applied although this error says that it failed. Read the object before deciding.
+   *
+   * Always `false` for a GET, which writes nothing.
+   *
+   * @since 0.1.0
+   */
+  get outcomeUnknown(): boolean {
+    return this.method !== "GET" && "outcomeUnknown" in this.reason && this.reason.outcomeUnknown
+  }
+
+  /**
+   * How long the server asks to wait before the next try, in milliseconds, if it said.
+   *
+   * @since 0.1.0
+   */
+  get retryAfterMillis(): number | undefined {
+    return "retryAfterMillis" in this.reason ? this.reason.retryAfterMillis : undefined
+  }
+}
+
+/**
+ * The request that an error is about.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KubeErrorRequest {
+  readonly method: string
+  readonly path: string
+}
+
+/**
+ * The answer that an error is made from.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KubeErrorResponse {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+  readonly body: string
+}
+
+const reasonIs = <Tag extends KubeErrorReason["_tag"]>(tag: Tag) =>
+(
+  error: unknown
+): error is KubeError & { readonly reason: Extract<KubeErrorReason, { readonly _tag: Tag }> } =>
+  error instanceof KubeError && error.reason._tag === tag
+
+/**
+ * Whether an error is a {@link KubeError} with the reason {@link Conflict}.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isConflict = reasonIs("Conflict")
+
+/**
+ * Whether an error is a {@link KubeError} with the reason {@link ResourceNotFound}.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isResourceNotFound = reasonIs("ResourceNotFound")
+
+/**
+ * Whether an error is a {@link KubeError} with the reason {@link Forbidden}.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isForbidden = reasonIs("Forbidden")
+
+/**
+ * Whether an error is a {@link KubeError} with the reason {@link Unauthorized}.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isUnauthorized = reasonIs("Unauthorized")
+
+/**
+ * Whether an error is a {@link KubeError} with the reason {@link Invalid}.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isInvalid = reasonIs("Invalid")
+
+/**
+ * Whether an error is a {@link KubeError} with the reason {@link Throttled}.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isThrottled = reasonIs("Throttled")
+
+/**
+ * Whether an error is a {@link KubeError} with the reason {@link Unavailable}.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isUnavailable = reasonIs("Unavailable")
+
+/**
+ * Whether an error is a {@link KubeError} with the reason {@link Timeout}.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isTimeout = reasonIs("Timeout")
+
+const reasonOf = (request: KubeErrorRequest, response: KubeErrorResponse): KubeErrorReason => {
+  const { body, status } = response
+  const doubt = RequestTarget.doubt(request.method)
+  const target = RequestTarget.parse(request.method, request.path)
+  const object = target?.object ?? request.path
+  const said = Status.parse(body)
+  const saidText = whatServerSaid(said, body)
+  const retryAfter = retryAfterOf(response, said)
+  switch (status) {
+    case 401:
+      return new Unauthorized({
+        message: "The API server does not accept these credentials, although they were refreshed once. " +
+          `${saidText} Log in anew, or correct the user in the kubeconfig.`
+      })
+    case 403:
+      return new Forbidden({ message: `Not allowed to ${allowance(target, request)}. ${saidText} ${grant(target)}` })
+    case 404:
+      return notFound(object, target, said, saidText)
+    case 408:
+    case 504:
+      return new Timeout({
+        outcomeUnknown: true,
+        ...retryAfter,
+        message: `The API server, or a proxy before it, gave up waiting for the answer about ` +
+          `${object}${doubt}. ${saidText}`
+      })
+    case 409:
+      return new Conflict({
+        message: `${object} was changed or created by somebody else meanwhile. ${saidText} Read it again.`
+      })
+    case 429:
+      return new Throttled({
+        ...retryAfter,
+        message: `The API server asks for fewer requests${
+          retryAfter.retryAfterMillis === undefined ? "" : `: try again in ${retryAfter.retryAfterMillis} ms`
+        }. ${saidText}`
+      })
+  }
+  if (status >= 400 && status < 500) return invalid(object, status, said, saidText)
+  if (status >= 500) {
+    return new Unavailable({
+      outcomeUnknown: true,
+      ...retryAfter,
+      message: `The API server failed to answer about ${object}${doubt}. ${saidText}`
+    })
+  }
+  if (status >= 300) {
+    return new Unavailable({
+      outcomeUnknown: false,
+      message: `Something redirects requests for ${object}, which an API server never does: a proxy or a login page ` +
+        "answered. The redirect was not followed. Correct the server's address in the kubeconfig."
+    })
+  }
+  // What a successful answer holds may be secret, so nothing of it is quoted.
+  return new Unavailable({
+    outcomeUnknown: true,
+    message: `The answer about ${object} cannot be read (${body.length} characters that are not the JSON of an ` +
+      `object)${doubt}. Something other than an API server may have answered.`
+  })
+}
+
+const notFound = (
+  object: string,
+  target: RequestTarget.RequestTarget | undefined,
+  said: Option.Option<Status.Status>,
+  saidText: string
+): ResourceNotFound =>
+  Option.exists(said, ({ details }) => details?.name !== undefined)
+    ? new ResourceNotFound({
+      missing: "Object",
+      message: `${object} does not exist. ${saidText} Create it, or correct the name or the namespace.`
+    })
+    : new ResourceNotFound({
+      missing: "ResourceType",
+      message: target === undefined
+        ? `The API server knows no ${object}. ${saidText}`
+        : `The API server knows no resource type "${target.resource}" in version "${target.apiVersion}". ${saidText} ` +
+          "Install its CustomResourceDefinition, or correct the group, the version or the plural name."
+    })
+
+const invalid = (object: string, status: number, said: Option.Option<Status.Status>, saidText: string): Invalid => {
+  const causes = Option.match(said, { onNone: () => [], onSome: ({ details }) => details?.causes ?? [] })
+    .slice(0, maxCauses)
+    .map(({ field = "", message = "", reason = "" }) => ({
+      field: Status.oneLine(field, 200),
+      reason: Status.oneLine(reason, 100),
+      message: Status.oneLine(message, 300)
+    }))
+  const causesText = causes.map(({ field, message }) => ` ${field === "" ? "" : `${field}: `}${message}.`).join("")
+  return new Invalid({ status, causes, message: `The request about ${object} was refused. ${saidText}${causesText}` })
+}
+
+const allowance = (target: RequestTarget.RequestTarget | undefined, { method, path }: KubeErrorRequest): string =>
+  target === undefined ? `${method} ${path}` : `${target.verb} ${target.object}`
+
+const grant = (target: RequestTarget.RequestTarget | undefined): string =>
+  target === undefined
+    ? "Grant it with a ClusterRole."
+    : `Grant the verb "${target.verb}" on "${target.resource}" with a ${
+      target.namespace === undefined ? "ClusterRole" : `Role in namespace "${target.namespace}"`
+    }.`
+
+const whatServerSaid = (said: Option.Option<Status.Status>, body: string): string =>
+  Option.match(said, {
+    onNone: () => `The server answered ${Status.describeBody(body)}.`,
+    onSome: ({ message = "" }) =>
+      message === ""
+        ? "The server gave no explanation."
+        : `The server said: ${Status.oneLine(message, 600).replace(/\.$/, "")}.`
+  })
+
+const retryAfterOf = (
+  { headers }: KubeErrorResponse,
+  said: Option.Option<Status.Status>
+): { readonly retryAfterMillis?: number } => {
+  const header = single(headers["retry-after"])
+  const seconds = header === undefined
+    ? Option.getOrUndefined(said)?.details?.retryAfterSeconds
+    : /^\d+$/.test(header)
+    ? Number(header)
+    : (Date.parse(header) - Date.parse(single(headers["date"]) ?? "")) / 1_000
+  return seconds === undefined || !Number.isFinite(seconds) ? {} : { retryAfterMillis: Math.max(0, seconds * 1_000) }
+}
+
+const single = (header: string | ReadonlyArray<string> | undefined): string | undefined =>
+  typeof header === "string" ? header : header?.[0]
+
+const maxCauses = 10

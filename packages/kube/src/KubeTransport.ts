@@ -1,0 +1,322 @@
+/**
+ * One HTTP request to a Kubernetes API server: credentials, TLS, proxy, timeout and abort are taken care of, and anything
+ * but success is a {@link KubeError}.
+ *
+ * **Details**
+ *
+ * - Credentials come from a kubeconfig or a Pod's service account: tokens, token files, client certificates, exec plugins
+ *   and OIDC. However many requests wait for an exec plugin, it runs once. A 401 reads the credentials again, once, and
+ *   repeats the request.
+ * - Connections are kept and shared; they end with the layer's scope.
+ * - Interrupting the fiber, or running out of time, closes the request's connection at once.
+ *
+ * **Gotchas**
+ *
+ * - Over `http://` no credentials are sent. kubectl does the same.
+ * - A proxy is used if the kubeconfig names one (`proxy-url`, http or https); the environment variable
+ *   HTTPS_PROXY is not looked at.
+ * - The certificate of the server is always verified, unless the kubeconfig itself says `insecure-skip-tls-verify: true`.
+ * - The context that was current when the layer was built stays in use, whatever the kubeconfig says later.
+ *
+ * **Example** (Asking for the server's version)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { KubeTransport } from "@kubelock/kube/KubeTransport"
+ *
+ * const version = Effect.gen(function*() {
+ *   const transport = yield* KubeTransport
+ *   const { body } = yield* transport.request({ method: "GET", path: "/version" })
+ *   return body
+ * }).pipe(Effect.provide(KubeTransport.layer({ context: "staging", requestTimeout: "5 seconds" })))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { InvalidConfig } from "@kubelock/core"
+import { Context, Duration, Effect, Layer, Option, Schema } from "effect"
+import * as fs from "node:fs"
+import { inspect } from "node:util"
+import type { Dispatcher } from "undici"
+import * as ClusterConfig from "./internal/ClusterConfig.ts"
+import { concealKnown } from "./internal/Concealment.ts"
+import * as Connections from "./internal/Connections.ts"
+import * as Credentials from "./internal/Credentials.ts"
+import * as Exchange from "./internal/Exchange.ts"
+import { doubt } from "./internal/RequestTarget.ts"
+import { oneLine } from "./internal/Status.ts"
+import { KubeError, Timeout, Unauthorized, Unavailable } from "./KubeError.ts"
+
+/**
+ * A request to the API server.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KubeRequest {
+  readonly method: "GET" | "PATCH" | "POST" | "PUT" | "DELETE"
+  /** From the server's root, beginning with `/api`, `/apis` or the like; no query. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string>>
+  /** `Accept` is `application/json` unless given. A `body` needs its `Content-Type`. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/**
+ * A successful answer: its status is 2xx.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KubeResponse {
+  readonly status: number
+  readonly body: string
+  /** The server's clock (the `Date` header), in milliseconds since 1970, to the second; `undefined` if it did not say. */
+  readonly dateMillis: number | undefined
+}
+
+/**
+ * What may be chosen for every layer.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface KubeTransportOptions {
+  /**
+   * How long one request may take, from asking for credentials to the last byte of the answer; the repetition after a 401
+   * included. Default: 10 seconds.
+   */
+  readonly requestTimeout?: Duration.Input | undefined
+  /** The `User-Agent`, which shows in the API server's audit log. Default: `kubelock/` and the version. */
+  readonly userAgent?: string | undefined
+}
+
+/**
+ * What may be chosen where there is a kubeconfig.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface KubeConfigOptions extends KubeTransportOptions {
+  /** Which context of the kubeconfig. Default: its current context. */
+  readonly context?: string | undefined
+}
+
+/**
+ * Sends requests to one API server.
+ *
+ * Every layer fails with `InvalidConfig` if the kubeconfig cannot be read or does not hold together. None of them sends a
+ * request, or runs an exec plugin, before the first request is made.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class KubeTransport extends Context.Service<KubeTransport, {
+  /** Sends the request and reads the whole answer. Any status other than 2xx is a failure. */
+  readonly request: (request: KubeRequest) => Effect.Effect<KubeResponse, KubeError>
+}>()("@kubelock/kube/KubeTransport") {
+  /**
+   * As kubectl finds its configuration: the files in `$KUBECONFIG`, or `~/.kube/config`, or the Pod's service account.
+   *
+   * @category layers
+   * @since 0.1.0
+   */
+  static layer(options: KubeConfigOptions = {}): Layer.Layer<KubeTransport, InvalidConfig> {
+    return Layer.effect(KubeTransport, make({ _tag: "Default" }, options))
+  }
+
+  /**
+   * One kubeconfig file.
+   *
+   * @category layers
+   * @since 0.1.0
+   */
+  static layerFile(file: string, options: KubeConfigOptions = {}): Layer.Layer<KubeTransport, InvalidConfig> {
+    return Layer.effect(KubeTransport, make({ _tag: "File", file }, options))
+  }
+
+  /**
+   * A kubeconfig given as text. Relative paths in it start from the working directory.
+   *
+   * @category layers
+   * @since 0.1.0
+   */
+  static layerText(kubeconfig: string, options: KubeConfigOptions = {}): Layer.Layer<KubeTransport, InvalidConfig> {
+    return Layer.effect(KubeTransport, make({ _tag: "Text", text: kubeconfig }, options))
+  }
+
+  /**
+   * The service account of the Pod that this process runs in.
+   *
+   * @category layers
+   * @since 0.1.0
+   */
+  static layerInCluster(options: KubeTransportOptions = {}): Layer.Layer<KubeTransport, InvalidConfig> {
+    return Layer.effect(KubeTransport, make({ _tag: "InCluster" }, options))
+  }
+}
+
+const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: KubeConfigOptions) {
+  const requestTimeout = yield* parseTimeout(options.requestTimeout ?? "10 seconds")
+  const userAgent = options.userAgent ?? `kubelock/${yield* packageVersion}`
+  // Both take their time to load, and whoever imports this package may never talk to a cluster.
+  const clientNode = yield* Effect.promise(() => import("@kubernetes/client-node"))
+  const undici = yield* Effect.promise(() => import("undici"))
+
+  const config = yield* ClusterConfig.load(clientNode, source, options.context)
+  const fileSystemRoot = yield* ClusterConfig.FileSystemRoot
+  const reload = ClusterConfig.load(clientNode, source, config.context).pipe(
+    Effect.provideService(ClusterConfig.FileSystemRoot, fileSystemRoot)
+  )
+  const credentials = Credentials.make(clientNode, config, reload)
+  const connections = yield* Connections.make(undici)
+
+  const authenticate = (request: KubeRequest) => Effect.mapError(credentials.current, unauthenticated(request))
+
+  const send = (request: KubeRequest, granted: Credentials.Credentials, progress: Progress) => {
+    progress.phase = "connection"
+    return Exchange.exchange(connections(granted), dispatchOptions(request, granted, userAgent), () => {
+      progress.phase = "answer"
+    }).pipe(Effect.mapError((broken) => unavailable(request, granted, broken)))
+  }
+
+  const authenticateAndSend = Effect.fnUntraced(function*(request: KubeRequest, progress: Progress) {
+    const granted = yield* authenticate(request)
+    const answer = yield* send(request, granted, progress)
+    if (answer.status !== 401) return yield* succeedOrFail(request, granted, answer)
+    // A 401 says that nothing was applied, so that the request may be repeated.
+    progress.phase = "credentials"
+    yield* Effect.mapError(credentials.refresh(granted), unauthenticated(request))
+    const renewed = yield* authenticate(request)
+    return yield* succeedOrFail(request, renewed, yield* send(request, renewed, progress))
+  })
+
+  const request = (request: KubeRequest) =>
+    Effect.suspend(() => {
+      const progress: Progress = { phase: "credentials" }
+      return Effect.timeoutOrElse(authenticateAndSend(request, progress), {
+        duration: requestTimeout,
+        orElse: () => Effect.fail(timedOut(request, config, progress, requestTimeout))
+      })
+    })
+
+  return KubeTransport.of({ request })
+})
+
+/** What a request waits for; when time runs out, this tells whether it may have been applied. */
+interface Progress {
+  phase: "credentials" | "connection" | "answer"
+}
+
+const parseTimeout = (input: Duration.Input): Effect.Effect<Duration.Duration, InvalidConfig> =>
+  Effect.fromOption(Option.filter(Duration.fromInput(input), Duration.isGreaterThan(Duration.zero))).pipe(
+    Effect.mapError(() =>
+      new InvalidConfig({
+        field: "requestTimeout",
+        value: inspect(input),
+        problem: "a duration longer than nothing is needed, such as \"10 seconds\""
+      })
+    )
+  )
+
+const PackageJson = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
+
+/** A bundler may have left package.json behind; that is no reason to fail. */
+const packageVersion = Effect.try(() => fs.readFileSync(new URL("../package.json", import.meta.url), "utf8")).pipe(
+  Effect.flatMap(Schema.decodeEffect(PackageJson)),
+  Effect.map(({ version }) => version),
+  Effect.orElseSucceed(() => "unknown")
+)
+
+const dispatchOptions = (
+  request: KubeRequest,
+  { config, headers }: Credentials.Credentials,
+  userAgent: string
+): Dispatcher.DispatchOptions => ({
+  origin: config.origin,
+  path: config.basePath + request.path +
+    (request.query === undefined ? "" : `?${new URLSearchParams(request.query).toString()}`),
+  method: request.method,
+  headers: { accept: "application/json", ...lowerCaseNames(request.headers), "user-agent": userAgent, ...headers },
+  body: request.body ?? null
+})
+
+/** So that a header of the caller replaces a default instead of standing beside it. */
+const lowerCaseNames = (headers: KubeRequest["headers"]): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
+
+const succeedOrFail = (
+  { method, path }: KubeRequest,
+  granted: Credentials.Credentials,
+  { body, headers, status }: Exchange.Answer
+): Effect.Effect<KubeResponse, KubeError> => {
+  if (status >= 200 && status < 300) {
+    const dateMillis = Date.parse(String(headers["date"]))
+    return Effect.succeed({ status, body, dateMillis: Number.isNaN(dateMillis) ? undefined : dateMillis })
+  }
+  const response = { status, headers, body: concealKnown(body, Credentials.secretsOf(granted)) }
+  return Effect.fail(KubeError.fromResponse({ method, path }, response))
+}
+
+const unauthenticated = ({ method, path }: KubeRequest) => ({ message }: Credentials.CredentialsError): KubeError =>
+  new KubeError({ method, path, reason: new Unauthorized({ message }) })
+
+const timedOut = (
+  { method, path }: KubeRequest,
+  { origin, user }: ClusterConfig.ClusterConfig,
+  { phase }: Progress,
+  requestTimeout: Duration.Duration
+): KubeError => {
+  const exec = ClusterConfig.execOf(user)
+  const explanation = {
+    credentials: exec === undefined
+      ? "credentials did not arrive; nothing was sent."
+      : `the exec plugin "${exec.command}" did not end; nothing was sent.`,
+    connection: `no connection to ${origin} was free or could be made; nothing was sent.`,
+    answer: `${origin} did not answer completely${doubt(method)}.`
+  }[phase]
+  const message = `No success within ${Duration.format(requestTimeout)}: ${explanation}`
+  return new KubeError({ method, path, reason: new Timeout({ outcomeUnknown: phase === "answer", message }) })
+}
+
+const unavailable = (
+  { method, path }: KubeRequest,
+  granted: Credentials.Credentials,
+  { error, isSent }: Exchange.Broken
+): KubeError => {
+  const code = "code" in error ? String(error.code) : error.name
+  const said = oneLine(concealKnown(error.message, Credentials.secretsOf(granted)), 300)
+  const outcome = isSent ? doubt(method) : "; nothing was sent"
+  const message = `${explain(code, granted.config.origin, isSent)} (${code}${
+    said === "" ? "" : `: ${said}`
+  })${outcome}.`
+  return new KubeError({ method, path, reason: new Unavailable({ outcomeUnknown: isSent, message }) })
+}
+
+const explain = (code: string, origin: string, isSent: boolean): string => {
+  if (code === Exchange.answerTooLong) {
+    return `The answer from ${origin} is longer than ${Exchange.maxBodyBytes} bytes`
+  }
+  if (isSent) return `The connection to ${origin} broke before the answer was complete`
+  if (code === "ECONNREFUSED") return `Nothing listens at ${origin}: the API server is down, or the address is wrong`
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `The host name in ${origin} cannot be resolved`
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return `The certificate of ${origin} is for another name; correct the server's address or tls-server-name`
+  }
+  if (untrusted.has(code)) {
+    return `The certificate of ${origin} is not trusted; correct the certificate-authority in the kubeconfig`
+  }
+  return `No connection to ${origin} could be made`
+}
+
+const untrusted: ReadonlySet<string> = new Set([
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_UNTRUSTED",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
+])

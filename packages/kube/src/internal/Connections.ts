@@ -1,0 +1,80 @@
+import { Effect, type Scope } from "effect"
+import type * as Undici from "undici"
+import type { Credentials, Tls } from "./Credentials.ts"
+
+const settings = {
+  // A server that was idle between two renewals shall not cost a new TLS handshake.
+  keepAliveTimeout: 60_000,
+  connections: 16,
+  // One request, one connection: giving a request up closes its connection, and disturbs no other.
+  allowH2: false,
+  // Effect's clock limits a request as a whole.
+  headersTimeout: 0,
+  bodyTimeout: 0
+}
+
+/** Shorter than what load balancers allow to be idle. */
+const tcpKeepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 }
+
+/** The connections for these credentials: shared for as long as certificates and proxy stay the same. */
+export type Connections = (credentials: Credentials) => Undici.Dispatcher
+
+/** Connections that end with the scope, requests and all. */
+export const make = Effect.fnUntraced(function*(
+  undici: typeof Undici
+): Effect.fn.Return<Connections, never, Scope.Scope> {
+  let current: Opened | undefined
+  /** Replaced, but with requests that have not ended. */
+  const closing = new Set<Undici.Dispatcher>()
+
+  const close = (dispatcher: Undici.Dispatcher) => {
+    const closed = () => void closing.delete(dispatcher)
+    closing.add(dispatcher)
+    dispatcher.close().then(closed, closed)
+  }
+
+  yield* Effect.addFinalizer(() =>
+    Effect.promise(() => {
+      const dispatchers = [...closing, ...current === undefined ? [] : [current.dispatcher]]
+      return Promise.allSettled(dispatchers.map((dispatcher) => dispatcher.destroy()))
+    })
+  )
+
+  return ({ config: { proxyUrl }, tls }) => {
+    const previous = current
+    if (previous !== undefined && previous.proxyUrl === proxyUrl && isSameTls(previous.tls, tls)) {
+      return previous.dispatcher
+    }
+    const dispatcher = open(undici, proxyUrl, tls)
+    current = { proxyUrl, tls, dispatcher }
+    if (previous !== undefined) close(previous.dispatcher)
+    return dispatcher
+  }
+})
+
+interface Opened {
+  readonly proxyUrl: string | undefined
+  readonly tls: Tls | undefined
+  readonly dispatcher: Undici.Dispatcher
+}
+
+const open = (undici: typeof Undici, proxyUrl: string | undefined, tls: Tls | undefined): Undici.Dispatcher =>
+  proxyUrl === undefined
+    ? new undici.Agent({ ...settings, connect: { ...tcpKeepAlive, ...given(tls) } })
+    : new undici.ProxyAgent({
+      ...settings,
+      uri: proxyUrl,
+      requestTls: { allowH2: false, ...given(tls) }
+    })
+
+/** Without what is `undefined`, as undici's types want it. */
+const given = (tls: Tls | undefined) =>
+  Object.fromEntries(Object.entries(tls ?? {}).filter(([, value]) => value !== undefined))
+
+const isSameTls = (left: Tls | undefined, right: Tls | undefined): boolean =>
+  left === right || left !== undefined && right !== undefined &&
+    isSame(left.ca, right.ca) && isSame(left.cert, right.cert) && isSame(left.key, right.key) &&
+    left.servername === right.servername && left.rejectUnauthorized === right.rejectUnauthorized
+
+const isSame = (left: unknown, right: unknown): boolean =>
+  left === right || Buffer.isBuffer(left) && Buffer.isBuffer(right) && left.equals(right)

@@ -1,0 +1,237 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { KubeError } from "@kubelock/kube/KubeError"
+import { Effect, Exit, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import * as net from "node:net"
+import * as Fixture from "./KubeTransportFixtures.ts"
+
+const failure = (server: string, request = Fixture.patch): Effect.Effect<KubeError> =>
+  Effect.flip(Fixture.send(request)).pipe(Effect.provide(Fixture.text({ server })), Effect.orDie)
+
+const assertIs = (error: KubeError, reason: string, outcomeUnknown: boolean, said: string) => {
+  assert.deepStrictEqual([error.reason._tag, error.outcomeUnknown], [reason, outcomeUnknown], error.message)
+  assert.include(error.message, said)
+  assert.include(error.message, Fixture.patch.path)
+}
+
+/** A server that is no HTTP server: it does this with each connection. */
+const serveRaw = (onConnection: (socket: net.Socket) => void) =>
+  Effect.map(
+    Fixture.listen(net.createServer((socket) => {
+      socket.on("error", () => {})
+      onConnection(socket)
+    })),
+    (port) => `127.0.0.1:${port}`
+  )
+
+const closed = (socket: net.Socket | undefined) =>
+  Effect.callback<void>((resume) => {
+    if (socket === undefined || socket.closed) resume(Effect.void)
+    else socket.once("close", () => resume(Effect.void))
+  })
+
+describe("answers", () => {
+  it.effect.each(
+    [
+      [409, "Conflict", false],
+      [422, "Invalid", false],
+      [429, "Throttled", false],
+      [503, "Unavailable", true]
+    ] as const
+  )("HTTP %i", ([status, reason, outcomeUnknown]) =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => {
+        response.setHeader("Retry-After", "2")
+        Fixture.json(response, status, { kind: "Status", message: "because" })
+      })
+      const error = yield* failure(server.origin)
+      assertIs(error, reason, outcomeUnknown, "because")
+      assert.strictEqual(error.status, status)
+      assert.strictEqual(error.retryAfterMillis, status === 429 || status === 503 ? 2_000 : undefined)
+      assert.strictEqual(server.received.length, 1)
+    }))
+
+  it.effect("a proxy's page of HTML", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) =>
+        response.writeHead(502, { "content-type": "text/html" }).end("<html><title>Bad Gateway</title></html>")
+      )
+      assertIs(yield* failure(server.origin), "Unavailable", true, "a page of HTML titled \"Bad Gateway\"")
+    }))
+
+  it.effect("truncated JSON", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => response.writeHead(500).end("{\"kind\":\"Status\",\"mess"))
+      assertIs(yield* failure(server.origin), "Unavailable", true, "{\"kind\":\"Status\",\"mess")
+    }))
+
+  it.effect("a redirect, which is not followed", () =>
+    Effect.gen(function*() {
+      const target = yield* Fixture.serve(Fixture.ok)
+      const server = yield* Fixture.serve((_, response) =>
+        response.writeHead(307, { location: `${target.origin}/login` }).end()
+      )
+      assertIs(yield* failure(server.origin), "Unavailable", false, "The redirect was not followed")
+      assert.strictEqual(target.received.length, 0)
+    }))
+
+  it.effect("an answer that is too long", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => {
+        response.on("error", () => {})
+        response.writeHead(200).end(Buffer.alloc(9 * 1024 * 1024, "x"))
+      })
+      assertIs(yield* failure(server.origin), "Unavailable", true, "is longer than 8388608 bytes")
+    }))
+})
+
+describe("connections", () => {
+  it.effect("refused: nothing was sent", () =>
+    Effect.gen(function*() {
+      const port = yield* Effect.scoped(Fixture.listen(net.createServer()))
+      assertIs(yield* failure(`http://127.0.0.1:${port}`), "Unavailable", false, "Nothing listens at")
+    }))
+
+  it.effect("a name that does not resolve: nothing was sent", () =>
+    Effect.gen(function*() {
+      assertIs(yield* failure("http://kubelock.invalid"), "Unavailable", false, "cannot be resolved")
+    }))
+
+  it.effect("reset during the TLS handshake: nothing was sent", () =>
+    Effect.gen(function*() {
+      const address = yield* serveRaw((socket) => socket.once("data", () => socket.resetAndDestroy()))
+      assertIs(yield* failure(`https://${address}`), "Unavailable", false, "nothing was sent")
+    }))
+
+  it.effect("reset before the answer: nobody knows", () =>
+    Effect.gen(function*() {
+      const address = yield* serveRaw((socket) => socket.once("data", () => socket.resetAndDestroy()))
+      assertIs(yield* failure(`http://${address}`), "Unavailable", true, "broke before the answer was complete")
+    }))
+
+  it.effect("closed before the answer: nobody knows", () =>
+    Effect.gen(function*() {
+      const address = yield* serveRaw((socket) => socket.once("data", () => socket.end()))
+      assertIs(yield* failure(`http://${address}`), "Unavailable", true, "broke before the answer was complete")
+    }))
+
+  it.effect("reset in the middle of the answer: nobody knows", () =>
+    Effect.gen(function*() {
+      const address = yield* serveRaw((socket) =>
+        socket.once("data", () => {
+          socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"kind\":", () => socket.resetAndDestroy())
+        })
+      )
+      assertIs(yield* failure(`http://${address}`), "Unavailable", true, "broke before the answer was complete")
+    }))
+
+  it.effect("a server that speaks no HTTP: nobody knows", () =>
+    Effect.gen(function*() {
+      const address = yield* serveRaw((socket) => socket.once("data", () => socket.end("SSH-2.0-OpenSSH_9.9\r\n")))
+      assertIs(yield* failure(`http://${address}`), "Unavailable", true, "HTTP")
+    }))
+
+  it.effect("a server that speaks no TLS: nothing was sent", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve(Fixture.ok)
+      assertIs(yield* failure(server.origin.replace("http:", "https:")), "Unavailable", false, "nothing was sent")
+    }))
+
+  it.effect("after a failure the next request has a new connection", () =>
+    Effect.gen(function*() {
+      let requests = 0
+      const server = yield* Fixture.serve((received, response) => {
+        requests += 1
+        if (requests === 1) received.socket.resetAndDestroy()
+        else Fixture.ok(received, response)
+      })
+      yield* Effect.gen(function*() {
+        assert.strictEqual((yield* Effect.flip(Fixture.send(Fixture.patch))).reason._tag, "Unavailable")
+        assert.strictEqual((yield* Fixture.send(Fixture.patch)).status, 200)
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+      assert.strictEqual(server.connections.length, 2)
+    }))
+})
+
+describe("time", () => {
+  const hanging = {
+    "before the headers": () => {},
+    "in the middle of the body": (_, response) => void response.writeHead(200, { "content-length": "100" }).write("{")
+  } satisfies Record<string, Fixture.Handler>
+
+  for (const [when, handler] of Object.entries(hanging)) {
+    it.effect(`runs out ${when}`, () =>
+      Effect.gen(function*() {
+        const server = yield* Fixture.serve(handler)
+        const fiber = yield* Effect.forkChild(failure(server.origin))
+        yield* server.arrived(1)
+        yield* TestClock.adjust("9999 millis")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        assertIs(yield* Fiber.join(fiber), "Timeout", true, "No success within 10s")
+        yield* closed(server.received[0]?.socket)
+      }))
+
+    it.effect(`interruption ${when} closes the connection`, () =>
+      Effect.gen(function*() {
+        const server = yield* Fixture.serve(handler)
+        yield* Effect.gen(function*() {
+          const fiber = yield* Effect.forkChild(Fixture.send(Fixture.patch))
+          yield* server.arrived(1)
+          yield* Fiber.interrupt(fiber)
+          assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+          yield* closed(server.received[0]?.socket)
+        }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+      }))
+  }
+
+  it.effect("is set by the option", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve(() => {})
+      const fiber = yield* Effect.flip(Fixture.send(Fixture.get)).pipe(
+        Effect.provide(Fixture.text({ server: server.origin }, undefined, { requestTimeout: "3 seconds" })),
+        Effect.forkChild
+      )
+      yield* server.arrived(1)
+      yield* TestClock.adjust("3 seconds")
+      const error = yield* Fiber.join(fiber)
+      assert.include(error.message, "No success within 3s")
+    }))
+
+  it.effect("runs out while all connections are taken: nothing was sent, then or later", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((received, response) => {
+        if (received.url === "/last") Fixture.ok(received, response)
+      })
+      yield* Effect.gen(function*() {
+        // On the live clock, so that time runs out for the waiting request alone.
+        const taking = yield* Effect.forEach(
+          Array.from({ length: 16 }),
+          () => Effect.forkChild(TestClock.withLive(Fixture.send(Fixture.get)))
+        )
+        yield* server.arrived(16)
+        const waiting = yield* Effect.forkChild(Effect.flip(Fixture.send(Fixture.patch)))
+        yield* Effect.forkChild(Fixture.send(Fixture.patch)).pipe(Effect.flatMap(Fiber.interrupt))
+        yield* TestClock.adjust("10 seconds")
+        assertIs(yield* Fiber.join(waiting), "Timeout", false, "nothing was sent")
+        yield* Fiber.interruptAll(taking)
+        yield* Effect.all(Array.from({ length: 16 }, () => Fixture.send({ method: "GET", path: "/last" })), {
+          concurrency: "unbounded"
+        })
+        assert.deepStrictEqual(server.received.map(({ method }) => method), Array<string>(32).fill("GET"))
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+    }))
+
+  it.effect("runs out while the server's TLS handshake hangs: nothing was sent", () =>
+    Effect.gen(function*() {
+      let connected = () => {}
+      const address = yield* serveRaw(() => connected())
+      const arrived = Effect.callback<void>((resume) => {
+        connected = () => resume(Effect.void)
+      })
+      const fiber = yield* Effect.forkChild(failure(`https://${address}`))
+      yield* arrived
+      yield* TestClock.adjust("10 seconds")
+      assertIs(yield* Fiber.join(fiber), "Timeout", false, "nothing was sent")
+    }))
+})

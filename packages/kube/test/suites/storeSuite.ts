@@ -1,0 +1,169 @@
+import { assert, layer } from "@effect/vitest"
+import { AnnotationStore } from "@kubelock/kube"
+import { Effect, type Layer, Result } from "effect"
+import { World } from "./World.ts"
+
+const taking = (key: string, value: string) => ({ key, expected: undefined, value })
+
+/** What every `AnnotationStore` does, whatever is behind it. */
+export const storeSuite = <E>(name: string, services: Layer.Layer<AnnotationStore | World, E>) =>
+  layer(services)(`AnnotationStore: ${name}`, (it) => {
+    it.effect("reads an object's annotations, uid and resourceVersion", () =>
+      Effect.gen(function*() {
+        const { object } = yield* World
+        const store = yield* AnnotationStore
+        const ref = yield* object({ team: "web", "example.com/x": "" })
+        const found = yield* store.get(ref)
+        assert.deepStrictEqual(found.annotations, { team: "web", "example.com/x": "" })
+        assert.isNotEmpty(found.uid)
+        assert.isTrue(found.resourceVersion > 0n)
+        assert.deepStrictEqual((yield* store.get(yield* object())).annotations, {})
+      }))
+
+    it.effect("answers ResourceNotFound for an object that is not there, reading and writing", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).nowhere
+        for (const request of [store.get(ref), store.edit(ref, [taking("a", "1")])]) {
+          const error = yield* Effect.flip(request)
+          assert.strictEqual(error._tag === "KubeError" && error.reason._tag, "ResourceNotFound")
+          assert.include(error.message, ref.name)
+        }
+      }))
+
+    it.effect("adds, replaces and removes an annotation, and leaves the others alone", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ team: "web" })
+        const added = yield* store.edit(ref, [taking("example.com/a", "1")])
+        assert.deepStrictEqual(added.annotations, { team: "web", "example.com/a": "1" })
+        const replaced = yield* store.edit(ref, [{ key: "example.com/a", expected: "1", value: "2" }])
+        assert.deepStrictEqual(replaced.annotations, { team: "web", "example.com/a": "2" })
+        const removed = yield* store.edit(ref, [{ key: "example.com/a", expected: "2", value: undefined }])
+        assert.deepStrictEqual(removed.annotations, { team: "web" })
+        assert.deepStrictEqual(yield* store.get(ref), removed)
+        assert.isTrue(removed.resourceVersion > replaced.resourceVersion)
+        assert.isTrue(replaced.resourceVersion > added.resourceVersion)
+      }))
+
+    it.effect("takes the first annotation of an object that it has read, and gives the last one back", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object()
+        yield* store.get(ref)
+        for (const value of ["1", "2"]) {
+          assert.deepStrictEqual((yield* store.edit(ref, [taking("a", value)])).annotations, { a: value })
+          const removed = yield* store.edit(ref, [{ key: "a", expected: value, value: undefined }])
+          assert.deepStrictEqual(removed.annotations, {})
+        }
+      }))
+
+    it.effect("refuses an edit whose expectation is wrong, and changes nothing", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ a: "1", empty: "" })
+        const before = yield* store.get(ref)
+        const refused = [
+          [taking("a", "2")],
+          [taking("empty", "2")],
+          [{ key: "a", expected: "0", value: "2" }],
+          [{ key: "a", expected: "", value: undefined }],
+          [{ key: "absent", expected: "1", value: "2" }],
+          [{ key: "absent", expected: "1", value: undefined }],
+          [taking("b", "1"), taking("a", "2")],
+          [{ key: "a", expected: "1", value: "2" }, { key: "empty", expected: "x", value: undefined }]
+        ]
+        for (const edits of refused) {
+          const error = yield* Effect.flip(store.edit(ref, edits))
+          assert.strictEqual(error._tag, "EditRefused")
+          assert.deepStrictEqual(error._tag === "EditRefused" && error.keys, edits.map(({ key }) => key))
+        }
+        assert.deepStrictEqual(yield* store.get(ref), before)
+      }))
+
+    it.effect("makes several edits as one", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ a: "1", b: "1" })
+        const after = yield* store.edit(ref, [
+          { key: "a", expected: "1", value: undefined },
+          { key: "b", expected: "1", value: "2" },
+          taking("c", "3")
+        ])
+        assert.deepStrictEqual(after.annotations, { b: "2", c: "3" })
+      }))
+
+    it.effect("does not mind other people's writes to the same object", () =>
+      Effect.gen(function*() {
+        const { object, put } = yield* World
+        const store = yield* AnnotationStore
+        const ref = yield* object({ a: "1" })
+        yield* store.get(ref)
+        yield* put(ref, { a: "1", theirs: "x" })
+        const after = yield* store.edit(ref, [{ key: "a", expected: "1", value: "2" }])
+        assert.deepStrictEqual(after.annotations, { a: "2", theirs: "x" })
+      }))
+
+    it.effect("keeps any text to the letter", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ other: "x" })
+        const texts = ["", " ", "{\"a\":[1,\"~/\"]}", "<&>\u2028", "é😀\u0000\t\n\\", "null"]
+        for (const [index, value] of texts.entries()) {
+          const key = `example.com/text-${index}`
+          assert.strictEqual((yield* store.edit(ref, [taking(key, value)])).annotations[key], value)
+          const after = yield* store.edit(ref, [{ key, expected: value, value: `${value}!` }])
+          assert.strictEqual(after.annotations[key], `${value}!`)
+        }
+      }))
+
+    it.effect("gives an edit that changes nothing no new resourceVersion", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ a: "1" })
+        const before = yield* store.get(ref)
+        assert.deepStrictEqual(yield* store.edit(ref, [{ key: "a", expected: "1", value: "1" }]), before)
+      }))
+
+    it.effect("refuses annotations beyond 256 KiB together, and says so", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ a: "" })
+        yield* store.edit(ref, [taking("k", "x".repeat(262_144 - 2))])
+        const error = yield* Effect.flip(store.edit(ref, [{ key: "a", expected: "", value: "1" }]))
+        assert.isTrue(error._tag === "KubeError" && error.reason._tag === "Invalid" && error.reason.causes.length > 0)
+        assert.include(error.message, "262144")
+      }))
+
+    it.effect("tells an object from the one that was deleted before it", () =>
+      Effect.gen(function*() {
+        const world = yield* World
+        const store = yield* AnnotationStore
+        const ref = yield* world.object({ a: "1" })
+        const before = yield* store.get(ref)
+        yield* world.delete(ref)
+        assert.strictEqual((yield* Effect.flip(store.get(ref)))._tag, "KubeError")
+        yield* world.put(ref, { a: "1" })
+        const after = yield* store.get(ref)
+        assert.notStrictEqual(after.uid, before.uid)
+        assert.isTrue(after.resourceVersion > before.resourceVersion)
+      }))
+
+    it.effect("lets exactly one of many racers win", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ other: "x" })
+        const racers = Array.from({ length: 24 }, (_, index) => String(index))
+        const outcomes = yield* Effect.forEach(
+          racers,
+          (racer) => Effect.result(store.edit(ref, [taking("a", racer)])),
+          { concurrency: "unbounded" }
+        )
+        const winners = racers.filter((_, index) => Result.isSuccess(outcomes[index]!))
+        assert.strictEqual(winners.length, 1)
+        assert.strictEqual((yield* store.get(ref)).annotations["a"], winners[0])
+        for (const outcome of outcomes) {
+          if (Result.isFailure(outcome)) assert.strictEqual(outcome.failure._tag, "EditRefused")
+        }
+      }))
+  })
