@@ -1,19 +1,30 @@
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
+import { filesToLeaveOut } from "./packages/testing/test/requiresControlPlane.ts"
 
-const project = (name: string, include: Array<string>) => ({
+const exclude = [...configDefaults.exclude, "**/test/real/**", ...filesToLeaveOut()]
+
+const project = (name: string) => ({
   extends: true as const,
-  test: { name, include }
+  test: { name, include: [`packages/${name}/test/**/*.test.ts`], exclude }
 })
+
+// What shares one real control plane; without its binaries `filesToLeaveOut` has said that it is not run.
+const onRealControlPlane = {
+  extends: true as const,
+  test: {
+    name: "real",
+    include: ["packages/*/test/real/**/*.test.ts"],
+    globalSetup: ["packages/testing/test/controlPlane.globalSetup.ts"]
+  }
+}
 
 export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [
-      project("core", ["packages/core/test/**/*.test.ts"]),
-      project("kube", ["packages/kube/test/**/*.test.ts"]),
-      project("testing", ["packages/testing/test/**/*.test.ts"]),
-      project("checks", ["packages/checks/test/**/*.test.ts"])
+      ...["core", "kube", "testing", "checks"].map(project),
+      ...(process.env["KUBEBUILDER_ASSETS"] === undefined ? [] : [onRealControlPlane])
     ]
   }
 })

@@ -9,9 +9,15 @@ import { filesBelow, read, root } from "./Sources.ts"
 interface Example {
   readonly title: string
   readonly code: string
+  /** What needs a cluster is compiled alone: its fence says `ts no-run`. */
+  readonly isRun: boolean
 }
 
-const fences = (text: string) => Array.from(text.matchAll(/^```ts\n([\s\S]*?)^```$/gm), ([, code]) => code!)
+const fences = (text: string) =>
+  Array.from(text.matchAll(/^```ts( no-run)?\n([\s\S]*?)^```$/gm), ([, noRun, code]) => ({
+    code: code!,
+    isRun: noRun === undefined
+  }))
 
 const docstringsOf = (text: string) =>
   Array.from(text.matchAll(/\/\*\*[\s\S]*?\*\//g), ([docstring]) => docstring.replace(/^ *\* ?/gm, ""))
@@ -23,7 +29,7 @@ const examples: ReadonlyArray<Example> = [
 ].flatMap(({ path, text }) =>
   (path.endsWith(".ts") ? docstringsOf(text) : [text])
     .flatMap(fences)
-    .map((code, index) => ({ title: `${path} #${index + 1}`, code }))
+    .map((fence, index) => ({ title: `${path} #${index + 1}`, ...fence }))
 )
 
 // Below the root, so that it finds the workspace's packages; compiled first, since Node strips no types there.
@@ -63,9 +69,9 @@ const tsconfig = {
 
 const runner = `
 const outcomes = []
-for (const index of Array(Number(process.argv[2])).keys()) {
+for (const file of process.argv.slice(2)) {
   try {
-    const example = await import("./out/example-" + index + ".js")
+    const example = await import("./out/" + file)
     outcomes.push({ asserted: example.count() })
   } catch (error) {
     outcomes.push({ problem: String(error?.stack ?? error), actual: String(error?.actual), expected: String(error?.expected) })
@@ -74,6 +80,10 @@ for (const index of Array(Number(process.argv[2])).keys()) {
 console.log("\\n" + JSON.stringify(outcomes))
 process.exit(0)
 `
+
+const toRun = examples.map((example, index) => ({ ...example, file: `example-${index}.js` })).filter(({ isRun }) =>
+  isRun
+)
 
 type Outcome = { readonly asserted: number } | { readonly problem: string }
 
@@ -93,7 +103,9 @@ describe("examples", () => {
     const compiled = spawnSync(join(root, "node_modules/.bin/tsc"), ["-p", folder], { encoding: "utf8" })
     complaints = compiled.stderr +
       compiled.stdout.replaceAll(/example-(\d+)\.ts/g, (_, index) => examples[Number(index)]!.title)
-    const run = spawnSync(process.execPath, [join(folder, "run.js"), String(examples.length)], { encoding: "utf8" })
+    const run = spawnSync(process.execPath, [join(folder, "run.js"), ...toRun.map(({ file }) => file)], {
+      encoding: "utf8"
+    })
     outcomes = JSON.parse(run.stdout.split("\n").findLast((line) => line !== "") ?? "[]")
   })
 
@@ -105,7 +117,7 @@ describe("examples", () => {
     expect(examples.length).toBeGreaterThan(12)
   })
 
-  it.each(examples.map(({ code, title }, index) => [title, code, index] as const))("%s", (_, code, index) => {
+  it.each(toRun.map(({ code, title }, index) => [title, code, index] as const))("%s", (_, code, index) => {
     const promised = code.split("\n").filter((line) => line.includes("// =>")).length
     expect(outcomes[index]).toEqual({ asserted: promised })
   })

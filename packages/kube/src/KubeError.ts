@@ -193,7 +193,11 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
   method: Schema.String,
   path: Schema.String,
   status: Schema.optionalKey(Schema.Int),
-  reason: KubeErrorReason
+  reason: KubeErrorReason,
+  /** What the request was for, as `acquire lock "helm" as "alice"`. */
+  purpose: Schema.optionalKey(Schema.String),
+  /** An earlier write for the same purpose got no answer, and what became of it could not be found out. */
+  afterLostAnswer: Schema.optionalKey(Schema.Boolean)
 }) {
   /**
    * The error for an answer that is no success: any status that is not 2xx, and a 2xx whose body cannot be read.
@@ -209,18 +213,41 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
 
   override get message(): string {
     const status = this.status === undefined ? "" : `, HTTP ${this.status}`
-    return `${this.reason.message} (${this.method} ${this.path}${status})`
+    const purpose = this.purpose === undefined ? "" : `Could not ${this.purpose}: `
+    const lost = this.afterLostAnswer === true
+      ? " An earlier write got no answer; it may or may not have been applied."
+      : ""
+    return `${purpose}${this.reason.message}${lost} (${this.method} ${this.path}${status})`
+  }
+
+  /**
+   * The same error, saying what the request was for.
+   *
+   * @since 0.1.0
+   */
+  withPurpose(purpose: string): KubeError {
+    return new KubeError({ ...this, purpose })
+  }
+
+  /**
+   * The same error, saying that an earlier write got no answer.
+   *
+   * @since 0.1.0
+   */
+  withLostAnswer(): KubeError {
+    return new KubeError({ ...this, afterLostAnswer: true })
   }
 
   /**
    * Whether the write may have been applied although this error says that it failed. Read the object before deciding.
    *
-   * Always `false` for a GET, which writes nothing.
+   * A GET writes nothing, but may have been the vain attempt to find out about an earlier write.
    *
    * @since 0.1.0
    */
   get outcomeUnknown(): boolean {
-    return this.method !== "GET" && "outcomeUnknown" in this.reason && this.reason.outcomeUnknown
+    return this.afterLostAnswer === true ||
+      (this.method !== "GET" && "outcomeUnknown" in this.reason && this.reason.outcomeUnknown)
   }
 
   /**

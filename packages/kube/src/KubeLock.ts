@@ -174,15 +174,17 @@ const make = Effect.gen(function*() {
    * Decides, sends the edits, and finds out what became of them. `believed` is what the annotations are taken to be before
    * anything was read; the server refuses edits that were decided on a wrong belief.
    *
-   * Interruption waits for the answer to a write; it does not wait for a read or a pause.
+   * Interruption waits for the answer to a write; it does not wait for a read or a pause. Where the operation does not
+   * succeed, `undo` is run for every write that was made, or may have been.
    */
   const perform = <Edit extends AnnotationEdit.AnnotationEdit, E>(
     resource: ResourceRef.ResourceRef,
     believed: AnnotationEdit.Annotations | undefined,
-    decide: (annotations: AnnotationEdit.Annotations, nowNanos: bigint) => Result.Result<ReadonlyArray<Edit>, E>
+    decide: (annotations: AnnotationEdit.Annotations, nowNanos: bigint) => Result.Result<ReadonlyArray<Edit>, E>,
+    undo: (edits: ReadonlyArray<Edit>) => Effect.Effect<void> = () => Effect.void
   ): Effect.Effect<Performed<Edit>, E | KubeError> =>
     Effect.uninterruptibleMask((restore) => {
-      const unanswered: Array<ReadonlyArray<Edit>> = []
+      const perhapsMade: Array<ReadonlyArray<Edit>> = []
       return Effect.gen(function*() {
         const backoff = yield* RetryPolicy.start
         let isBelief = believed !== undefined
@@ -190,73 +192,74 @@ const make = Effect.gen(function*() {
         while (true) {
           const edits = yield* Effect.fromResult(decide(annotations, yield* Clock.currentTimeNanos))
           const answer = yield* Effect.result(store.edit(resource, edits))
-          if (Result.isSuccess(answer)) return { edits, after: answer.success }
+          if (Result.isSuccess(answer)) {
+            perhapsMade.push(edits)
+            // Whoever interrupted us while the answer was on its way will never see it.
+            yield* restore(Effect.void)
+            return { edits, after: answer.success }
+          }
           const error = answer.failure
           if (error._tag === "KubeError") {
-            if (error.outcomeUnknown) unanswered.push(edits)
+            if (error.outcomeUnknown) perhapsMade.push(edits)
             yield* restore(backoff(error))
           } else if (!isBelief) {
             yield* restore(backoff(conflict(resource, error)))
           }
           const after = yield* restore(read(resource, backoff))
           const nowNanos = yield* Clock.currentTimeNanos
-          const landed = unanswered.find((edits) => edits.every((edit) => hasLanded(edit, after.annotations, nowNanos)))
+          const landed = perhapsMade.find((edits) =>
+            edits.every((edit) => hasLanded(edit, after.annotations, nowNanos))
+          )
           if (landed !== undefined) return { edits: landed, after }
           annotations = after.annotations
           isBelief = false
         }
       }).pipe(
-        Effect.onError(() => Effect.forEach(unanswered, (edits) => undo(resource, edits), { discard: true }))
+        Effect.mapError((error) =>
+          error instanceof KubeError && perhapsMade.length > 0 && !error.outcomeUnknown ? error.withLostAnswer() : error
+        ),
+        Effect.onError(() => Effect.forEach(perhapsMade, undo, { discard: true }))
       )
     })
 
-  /** Removes what a write whose answer was lost may have left behind. */
-  const undo = (
-    resource: ResourceRef.ResourceRef,
-    edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>
-  ): Effect.Effect<void> =>
-    edits.every(isTaking)
-      ? store.edit(resource, edits.map(({ key, value }) => ({ key, expected: value, value: undefined }))).pipe(
-        Effect.catchTag("EditRefused", () => Effect.void),
-        Effect.catch((error) =>
-          Effect.logWarning("A lock may have been left behind, and will then be held until it expires", error).pipe(
-            Effect.annotateLogs({
-              "kubelock.resource": ResourceRef.describe(resource),
-              "kubelock.annotations": edits.map(({ key }) => key)
-            })
-          )
+  /** Removes the records that an acquisition has written, or may have. */
+  const giveBack = (resource: ResourceRef.ResourceRef) => (edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>) =>
+    store.edit(resource, edits.map(({ key, value }) => ({ key, expected: value, value: undefined }))).pipe(
+      Effect.asVoid,
+      Effect.catchTag("EditRefused", () => Effect.void),
+      Effect.catch((error) =>
+        Effect.logWarning("A lock may have been left behind, and will then be held until it expires", error).pipe(
+          Effect.annotateLogs({
+            "kubelock.resource": ResourceRef.describe(resource),
+            "kubelock.annotations": edits.map(({ key }) => key).join(", ")
+          })
         )
       )
-      : Effect.void
-
-  const acquireAll = (options: AcquireAllOptions) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function*() {
-        const resource = yield* Effect.fromResult(ResourceRef.validate(options.resource))
-        const ttl = yield* Effect.fromResult(Ttl.make(options.ttl))
-        const locks = yield* Effect.fromResult(Result.all(options.names.map(LockName.make)))
-        const owner = options.owner ?? (yield* Identity).owner
-        const id = yield* nextAcquisitionId
-        const requests = locks.map((lock) => ({ lock, resource: ResourceRef.describe(resource), owner, id, ttl }))
-        if (requests.length === 0) return []
-        const { after, edits } = yield* perform(
-          resource,
-          {},
-          (annotations, nowNanos) => Transition.acquireAll(annotations, requests, nowNanos)
-        )
-        const leases = edits.map(({ record }, index): Lease => ({
-          resource,
-          name: locks[index]!,
-          owner: record.owner,
-          id,
-          record,
-          fencingToken: after.resourceVersion
-        }))
-        // Whoever interrupted us while the answer was on its way will never see these leases.
-        yield* restore(Effect.yieldNow).pipe(Effect.onInterrupt(() => undo(resource, edits)))
-        return leases
-      })
     )
+
+  const acquireAll = Effect.fnUntraced(function*(options: AcquireAllOptions) {
+    const resource = yield* Effect.fromResult(ResourceRef.validate(options.resource))
+    const ttl = yield* Effect.fromResult(Ttl.make(options.ttl))
+    const locks = yield* Effect.fromResult(Result.all(options.names.map(LockName.make)))
+    const owner = options.owner ?? (yield* Identity).owner
+    const id = yield* nextAcquisitionId
+    if (locks.length === 0) return []
+    const requests = locks.map((lock) => ({ lock, resource: ResourceRef.describe(resource), owner, id, ttl }))
+    const { after, edits } = yield* perform(
+      resource,
+      {},
+      (annotations, nowNanos) => Transition.acquireAll(annotations, requests, nowNanos),
+      giveBack(resource)
+    ).pipe(forPurpose("acquire", locks, owner))
+    return edits.map(({ record }, index): Lease => ({
+      resource,
+      name: locks[index]!,
+      owner: record.owner,
+      id,
+      record,
+      fencingToken: after.resourceVersion
+    }))
+  })
 
   const releaseAll = Effect.fnUntraced(function*(leases: ReadonlyArray<Lease>) {
     const [first] = leases
@@ -276,14 +279,14 @@ const make = Effect.gen(function*() {
       lost = decisions.find(Result.isFailure)?.failure
       const edits = decisions.filter(Result.isSuccess).map(({ success }) => success)
       return edits.length > 0 || lost === undefined ? Result.succeed(edits) : Result.fail(lost)
-    })
+    }).pipe(forPurpose("release", leases.map(({ name }) => name), first.owner))
     if (lost !== undefined) return yield* lost
   })
 
   const inspect = Effect.fnUntraced(function*(target: LockTarget) {
     const resource = yield* Effect.fromResult(ResourceRef.validate(target.resource))
     const lock = yield* Effect.fromResult(LockName.make(target.name))
-    const { annotations } = yield* read(resource, yield* RetryPolicy.start)
+    const { annotations } = yield* read(resource, yield* RetryPolicy.start).pipe(forPurpose("inspect", [lock]))
     const nowNanos = yield* Clock.currentTimeNanos
     return infoOf(resource, lock, LockState.read(annotations, lock, nowNanos), nowNanos)
   })
@@ -300,7 +303,7 @@ const make = Effect.gen(function*() {
         believedOf([lease]),
         (annotations, nowNanos) =>
           Result.map(Transition.renew(annotations, requestOf(lease), nowNanos), (edit) => [edit])
-      )
+      ).pipe(forPurpose("renew", [lease.name], lease.owner))
       return { ...lease, record: edits[0]!.record }
     }),
     release: Effect.fn("KubeLock.release")(function*(held) {
@@ -316,7 +319,7 @@ const make = Effect.gen(function*() {
         resource,
         undefined,
         (annotations, nowNanos) => Result.map(Transition.release(annotations, request, nowNanos), (edit) => [edit])
-      )
+      ).pipe(forPurpose("release", [lock], request.owner))
     }),
     releaseAll: Effect.fn("KubeLock.releaseAll")(releaseAll),
     inspect: Effect.fn("KubeLock.inspect")(inspect),
@@ -334,7 +337,7 @@ const make = Effect.gen(function*() {
       yield* perform(resource, undefined, (annotations, nowNanos) => {
         broken = infoOf(resource, lock, LockState.read(annotations, lock, nowNanos), nowNanos)
         return Result.map(Transition.break(annotations, request, nowNanos), (edit) => [edit])
-      })
+      }).pipe(forPurpose("break", [lock]))
       yield* Effect.logWarning("A lock was broken").pipe(
         Effect.annotateLogs({
           "kubelock.lock": lock,
@@ -352,7 +355,15 @@ interface Performed<Edit> {
   readonly after: ObjectMetadata
 }
 
-const isTaking = (edit: AnnotationEdit.AnnotationEdit): boolean => "record" in edit
+/** Lets a `KubeError` say which lock it was about, and for whom. */
+const forPurpose =
+  (operation: string, locks: ReadonlyArray<string>, owner?: string) =>
+  <A, E, R>(self: Effect.Effect<A, E | KubeError, R>): Effect.Effect<A, E | KubeError, R> =>
+    Effect.mapError(self, (error) => {
+      if (!(error instanceof KubeError)) return error
+      const named = `${locks.length === 1 ? "lock" : "locks"} ${locks.map((lock) => JSON.stringify(lock)).join(", ")}`
+      return error.withPurpose(`${operation} ${named}${owner === undefined ? "" : ` as ${JSON.stringify(owner)}`}`)
+    })
 
 /** Whether a write whose answer was lost has been made: the record is there and valid, or what was to be removed is gone. */
 const hasLanded = (

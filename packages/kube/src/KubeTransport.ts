@@ -85,7 +85,7 @@ export interface KubeResponse {
 export interface KubeTransportOptions {
   /**
    * How long one request may take, from asking for credentials to the last byte of the answer; the repetition after a 401
-   * included. Default: 10 seconds.
+   * included. The server is told, and gives up a write when this side does. Default: 10 seconds.
    */
   readonly requestTimeout?: Duration.Input | undefined
   /** The `User-Agent`, which shows in the API server's audit log. Default: `kubelock/` and the version. */
@@ -176,7 +176,7 @@ const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: 
 
   const send = (request: KubeRequest, granted: Credentials.Credentials, progress: Progress) => {
     progress.phase = "connection"
-    return Exchange.exchange(connections(granted), dispatchOptions(request, granted, userAgent), () => {
+    return Exchange.exchange(connections(granted), dispatchOptions(request, granted, userAgent, requestTimeout), () => {
       progress.phase = "answer"
     }).pipe(Effect.mapError((broken) => unavailable(request, granted, broken)))
   }
@@ -210,12 +210,14 @@ interface Progress {
 }
 
 const parseTimeout = (input: Duration.Input): Effect.Effect<Duration.Duration, InvalidConfig> =>
-  Effect.fromOption(Option.filter(Duration.fromInput(input), Duration.isGreaterThan(Duration.zero))).pipe(
+  Effect.fromOption(
+    Option.filter(Duration.fromInput(input), (timeout) => Duration.isFinite(timeout) && Duration.isPositive(timeout))
+  ).pipe(
     Effect.mapError(() =>
       new InvalidConfig({
         field: "requestTimeout",
         value: inspect(input),
-        problem: "a duration longer than nothing is needed, such as \"10 seconds\""
+        problem: "a finite duration longer than nothing is needed, such as \"10 seconds\""
       })
     )
   )
@@ -232,15 +234,22 @@ const packageVersion = Effect.try(() => fs.readFileSync(new URL("../package.json
 const dispatchOptions = (
   request: KubeRequest,
   { config, headers }: Credentials.Credentials,
-  userAgent: string
+  userAgent: string,
+  requestTimeout: Duration.Duration
 ): Dispatcher.DispatchOptions => ({
   origin: config.origin,
-  path: config.basePath + request.path +
-    (request.query === undefined ? "" : `?${new URLSearchParams(request.query).toString()}`),
+  path: config.basePath + request.path + search(request, requestTimeout),
   method: request.method,
   headers: { accept: "application/json", ...lowerCaseNames(request.headers), "user-agent": userAgent, ...headers },
   body: request.body ?? null
 })
+
+// A write is given up by the server when this side gives it up: a late one would take a lock for nobody.
+const search = ({ method, query }: KubeRequest, requestTimeout: Duration.Duration): string => {
+  const parameters = new URLSearchParams(query)
+  if (method !== "GET") parameters.set("timeout", `${Duration.toMillis(requestTimeout)}ms`)
+  return parameters.size === 0 ? "" : `?${parameters.toString()}`
+}
 
 /** So that a header of the caller replaces a default instead of standing beside it. */
 const lowerCaseNames = (headers: KubeRequest["headers"]): Record<string, string> =>

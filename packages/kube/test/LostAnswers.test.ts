@@ -169,7 +169,7 @@ describe.each(Object.entries(faults))("%s", (_, fault) => {
             { annotations: { other: "x" }, operate: acquireOne },
             fault({ skip })
           )
-          yield* locks.releaseAll(Result.getOrThrow(result) as ReadonlyArray<Lease>)
+          yield* withoutPauses(locks.releaseAll(Result.getOrThrow(result) as ReadonlyArray<Lease>))
           assert.deepStrictEqual((yield* (yield* AnnotationStore).get(resource)).annotations, { other: "x" })
         }
       }))

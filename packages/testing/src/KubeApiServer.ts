@@ -352,7 +352,8 @@ const serve = Effect.fnUntraced(function*(options: Options, state: State, log: A
       new ServerNotStarted({ message: `Cannot listen on ${host}:${options.port ?? 0}: ${String(cause.cause)}`, cause })
     )
   )
-  yield* httpServer.serve(handle(state, log, sockets))
+  // A request's fiber starts uninterruptible, and would outlive both its client and the server.
+  yield* httpServer.serve(Effect.interruptible(handle(state, log, sockets)))
   // Runs before the server's own finalizer, which would wait for every connection to end by itself.
   yield* Effect.addFinalizer(() =>
     Effect.callback<void>((resume) => {

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Certificates from "./Certificates.ts"
+export * from "./ControlPlane.ts"
 export * as Faults from "./Faults.ts"
 export * from "./KubeApiServer.ts"
 export * as KubeObject from "./KubeObject.ts"

@@ -1,11 +1,9 @@
 import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, describe, it, layer } from "@effect/vitest"
-import * as ControlPlaneModule from "@kubelock/testing/ControlPlane"
+import { ControlPlane, type RunningControlPlane } from "@kubelock/testing/ControlPlane"
 import { DateTime, Effect, FileSystem, Option, Schema, Stream } from "effect"
 import { HttpClientRequest } from "effect/http"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
-
-const { ControlPlane } = ControlPlaneModule
 
 const Kubeconfig = Schema.fromJsonString(Schema.Struct({
   clusters: Schema.NonEmptyArray(Schema.Struct({
@@ -144,13 +142,13 @@ describe("A control plane's life", () => {
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* Effect.scoped(Effect.gen(function*() {
-        const running = yield* ControlPlaneModule.start()
+        const running = yield* ControlPlane.start()
         assert.lengthOf(
           (yield* processesIn(running.logsFolder)).filter((line) => /\d+ \S*(etcd|kube-apiserver) /.test(line)),
           2
         )
         assert.isTrue(yield* fs.exists(`${running.logsFolder}/kube-apiserver.log`))
-        const sent: ControlPlaneModule.Running = JSON.parse(JSON.stringify(running))
+        const sent: RunningControlPlane = JSON.parse(JSON.stringify(running))
         yield* Effect.gen(function*() {
           const { kubeconfig, makeUser } = yield* ControlPlane
           assert.strictEqual(yield* askAs(kubeconfig, "GET", "/api/v1/secrets"), 200)

@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import * as ControlPlane from "@kubelock/testing/ControlPlane"
+import { ControlPlane, type ControlPlaneOptions } from "@kubelock/testing/ControlPlane"
 import { ConfigProvider, Effect, FileSystem, Path } from "effect"
 
 /** A folder of binaries that are shell scripts: `etcd` is this one, `kube-apiserver` waits. */
@@ -15,7 +15,7 @@ const fakeAssets = Effect.fnUntraced(function*(etcd: string) {
   return folder
 })
 
-const failureOf = (options: ControlPlane.Options, environment: Record<string, string> = {}) =>
+const failureOf = (options: ControlPlaneOptions, environment: Record<string, string> = {}) =>
   ControlPlane.start(options).pipe(
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: environment })),
     Effect.scoped,

@@ -177,7 +177,7 @@ describe("KubeApiServer: faults", () => {
       })
     ))
 
-  it.live("do not keep the server from closing: hung requests and idle connections end with it", () =>
+  it.effect("do not keep the server from closing: hung requests and idle connections end with it", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(KubeApiServer.layer(), scope)

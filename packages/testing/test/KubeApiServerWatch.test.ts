@@ -298,7 +298,7 @@ describe("KubeApiServer: watches that go wrong", () => {
       })
     ))
 
-  it.live("end with the server, which does not wait for them", () =>
+  it.effect("end with the server, which does not wait for them", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(KubeApiServer.layer(), scope)

@@ -17,13 +17,13 @@ const requirements: ReadonlyArray<Requirement> = [
   {
     variable: "KUBEBUILDER_ASSETS",
     tests: "the tests on a real kube-apiserver",
-    files: ["packages/testing/test/ControlPlane.test.ts"],
+    files: ["packages/testing/test/ControlPlane.test.ts", "packages/kube/test/GoPeer.test.ts"],
     remedy: "KUBEBUILDER_ASSETS=$(setup-envtest use -p path)"
   },
   {
     variable: "KUBELOCK_GO_PEER",
     tests: "the tests beside the Go library",
-    files: ["packages/kube/test/RecordFuzz.test.ts"],
+    files: ["packages/kube/test/RecordFuzz.test.ts", "packages/kube/test/GoPeer.test.ts"],
     remedy: "KUBELOCK_GO_PEER=$(.ci/go-peer/build)"
   }
 ]

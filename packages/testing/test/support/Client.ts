@@ -6,6 +6,9 @@ import * as Https from "node:https"
 
 export type Server = KubeApiServer["Service"]
 
+/** All that is needed to ask a server something. */
+export type Address = Pick<Server, "url" | "token" | "caCertificate">
+
 export const configMaps = "/api/v1/namespaces/default/configmaps"
 export const jsonPatch = "application/json-patch+json"
 export const mergePatch = "application/merge-patch+json"
@@ -33,7 +36,7 @@ export interface Reply {
 /** What became of a connection without an answer: Node's error code, as `ECONNRESET`. */
 export class NoAnswer extends Data.TaggedError("NoAnswer")<{ readonly code: string }> {}
 
-const open = (server: Server, method: string, path: string, options: RequestOptions): Http.ClientRequest => {
+const open = (server: Address, method: string, path: string, options: RequestOptions): Http.ClientRequest => {
   const { request } = server.url.startsWith("https:") ? Https : Http
   const token = options.token ?? server.token
   return request(`${server.url}${path}`, {
@@ -60,7 +63,7 @@ const failWith = (error: Error): Effect.Effect<never, NoAnswer> =>
 
 /** One request and its whole answer. Interrupting it closes the connection. */
 export const send = (
-  server: Server,
+  server: Address,
   method: string,
   path: string,
   options: RequestOptions = {}
@@ -94,7 +97,7 @@ export interface OpenWatch {
 }
 
 /** Opens a watch, as long as the scope: yields once the head of the answer is there. */
-export const watch = Effect.fnUntraced(function*(server: Server, path: string, options: RequestOptions = {}) {
+export const watch = Effect.fnUntraced(function*(server: Address, path: string, options: RequestOptions = {}) {
   const events = yield* Queue.unbounded<unknown, "End">()
   const request = yield* Effect.acquireRelease(
     Effect.sync(() => open(server, "GET", path, options)),

@@ -1,0 +1,273 @@
+import { assert, layer } from "@effect/vitest"
+import { LockRecord } from "@kubelock/core"
+import { KubeAnnotationStore, KubeLock, KubeTransport, ResourceRef } from "@kubelock/kube"
+import { Faults, KubeApiServer } from "@kubelock/testing"
+import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { readFileSync } from "node:fs"
+import { createServer } from "node:http"
+import { apiServerWorld, storeOfServer } from "./suites/apiServerWorld.ts"
+import { withoutPauses, World } from "./suites/World.ts"
+
+// Every row of docs/ERRORS.md is met here, through HTTP. The titles of the tests are the first cells of the rows.
+
+interface Failed {
+  readonly _tag: string
+  readonly message: string
+  readonly reason?: { readonly _tag: string }
+}
+
+interface Meeting {
+  /** The error's tag and, for a `KubeError`, its reason: as the table has it. */
+  readonly error: string
+  /** What its message must tell a person. */
+  readonly says: ReadonlyArray<string>
+  readonly met: (options: {
+    readonly resource: ResourceRef.ResourceRef
+    readonly locks: KubeLock["Service"]
+    readonly server: KubeApiServer["Service"]
+  }) => Effect.Effect<unknown, Failed, World>
+}
+
+const key = "kubelock.giantswarm.io/x"
+const held = (owner: string) => LockRecord.format({ owner, createdAtNanos: 0n, ttlNanos: 300_000_000_000n })
+
+const patched = { method: "PATCH" }
+
+/** One attempt that meets a fault for as long as it lasts. */
+const under = (fault: Faults.Fault): Meeting["met"] => ({ locks, resource, server }) =>
+  Effect.andThen(server.inject(fault), locks.acquire({ resource, name: "x", owner: "me" }))
+
+const always = { count: Infinity }
+
+/** Somebody who is no API server. */
+const somebodyElse =
+  (status: number, headers: Record<string, string>, body: string): Meeting["met"] => ({ resource }) =>
+    Effect.scoped(Effect.gen(function*() {
+      const server = createServer((_, response) => response.writeHead(status, headers).end(body))
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () => Effect.sync(() => server.close().closeAllConnections())
+      )
+      const address = server.address()
+      const port = typeof address === "object" ? address?.port : undefined
+      const locks = yield* locksAt(kubeconfigOf(`http://127.0.0.1:${port}`))
+      return yield* locks.acquire({ resource, name: "x", owner: "me" })
+    }))
+
+const kubeconfigOf = (server: string) =>
+  JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "c", cluster: { server } }],
+    users: [],
+    contexts: [{ name: "c", context: { cluster: "c", user: "" } }],
+    "current-context": "c"
+  })
+
+const locksAt = (kubeconfig: string, options?: { readonly context: string }) =>
+  Effect.map(
+    // Fresh: the layers of the suite's own server are the same values.
+    Layer.build(Layer.fresh(KubeLock.layer.pipe(
+      Layer.provide(KubeAnnotationStore.layer),
+      Layer.provide(KubeTransport.layerText(kubeconfig, options))
+    ))),
+    (context) => context.mapUnsafe.get(KubeLock.key) as KubeLock["Service"]
+  )
+
+const meetings: Record<string, Meeting> = {
+  "held by the same owner": {
+    error: "AlreadyExists",
+    says: [`lock "x"`, `"me"`, "configmaps/", "until 1970-01-01T00:05:00Z", "left"],
+    met: ({ locks, resource }) =>
+      Effect.andThen(
+        Effect.flatMap(World, ({ put }) => put(resource, { [key]: held("me") })),
+        locks.acquire({ resource, name: "x", owner: "me" })
+      )
+  },
+  "held by another owner": {
+    error: "OwnerMismatch",
+    says: [`lock "x"`, `"go"`, `not by "me"`, "since 1970-01-01T00:00:00Z"],
+    met: ({ locks, resource }) =>
+      Effect.andThen(
+        Effect.flatMap(World, ({ put }) => put(resource, { [key]: held("go") })),
+        locks.acquire({ resource, name: "x", owner: "me" })
+      )
+  },
+  "nothing to release": {
+    error: "NotFound",
+    says: [`there is no lock "x"`, "configmaps/"],
+    met: ({ locks, resource }) => locks.release({ resource, name: "x", owner: "me" })
+  },
+  "expired": {
+    error: "NotFound",
+    says: [`lock "x"`, "has expired", `"me"`],
+    met: ({ locks, resource }) =>
+      Effect.gen(function*() {
+        yield* locks.acquire({ resource, name: "x", owner: "me", ttl: "1 second" })
+        yield* TestClock.adjust("2 seconds")
+        yield* locks.release({ resource, name: "x", owner: "me" })
+      })
+  },
+  "unreadable annotation": {
+    error: "MalformedRecord",
+    says: [`lock "x"`, "not a JSON object", "[1]", "break"],
+    met: ({ locks, resource }) =>
+      Effect.andThen(
+        Effect.flatMap(World, ({ put }) => put(resource, { [key]: "[1]" })),
+        locks.acquire({ resource, name: "x", owner: "me" })
+      )
+  },
+  "bad name, TTL or resource": {
+    error: "InvalidConfig",
+    says: ["invalid ttl", "at least 1 nanosecond"],
+    met: ({ locks, resource }) => locks.acquire({ resource, name: "x", ttl: 0 })
+  },
+  "bad kubeconfig or context": {
+    error: "InvalidConfig",
+    says: ["nowhere", "c"],
+    met: () => Effect.scoped(locksAt(kubeconfigOf("http://127.0.0.1:1"), { context: "nowhere" }))
+  },
+  "no such object": {
+    error: "KubeError ResourceNotFound",
+    says: ["does not exist", `Could not acquire lock "x" as "me"`],
+    met: ({ locks }) =>
+      Effect.flatMap(
+        Effect.flatMap(World, ({ nowhere }) => nowhere),
+        (resource) => locks.acquire({ resource, name: "x", owner: "me" })
+      )
+  },
+  "no such resource type": {
+    error: "KubeError ResourceNotFound",
+    says: ["clusters", "CustomResourceDefinition"],
+    met: ({ locks }) =>
+      locks.acquire({
+        resource: ResourceRef.make({ group: "infra.example.com", version: "v1", resource: "clusters", name: "eu1" }),
+        name: "x"
+      })
+  },
+  "HTTP 401": {
+    error: "KubeError Unauthorized",
+    says: ["credentials", "HTTP 401"],
+    met: ({ locks, resource, server }) =>
+      server.setToken("another").pipe(
+        Effect.andThen(locks.acquire({ resource, name: "x" })),
+        Effect.ensuring(server.setToken("secret"))
+      )
+  },
+  "HTTP 403": {
+    error: "KubeError Forbidden",
+    says: ["patch", "configmaps", "Role"],
+    met: somebodyElse(
+      403,
+      { "content-type": "application/json" },
+      JSON.stringify({
+        kind: "Status",
+        apiVersion: "v1",
+        status: "Failure",
+        reason: "Forbidden",
+        message: "no",
+        code: 403
+      })
+    )
+  },
+  "409 without end": {
+    error: "KubeError Conflict",
+    says: ["changed", "HTTP 409"],
+    met: under(Faults.conflict({ ...patched, ...always }))
+  },
+  "422 with causes, and other 4xx": {
+    error: "KubeError Invalid",
+    says: ["metadata.annotations", "262144"],
+    met: ({ locks, resource }) => locks.acquire({ resource, name: "x", owner: "x".repeat(300_000) })
+  },
+  "429 without end": {
+    error: "KubeError Throttled",
+    says: ["fewer requests"],
+    met: under(Faults.tooManyRequests({ ...always, retryAfterSeconds: 0 }))
+  },
+  "429 with too long a Retry-After": {
+    error: "KubeError Throttled",
+    says: ["3600000 ms"],
+    met: under(Faults.tooManyRequests({ retryAfterSeconds: 3600 }))
+  },
+  "5xx without end": {
+    error: "KubeError Unavailable",
+    says: ["may or may not have been applied", "HTTP 500"],
+    met: under(Faults.internalError({ ...always, ...patched }))
+  },
+  "503 without end": {
+    error: "KubeError Unavailable",
+    says: ["HTTP 503"],
+    met: under(Faults.serviceUnavailable({ ...always, ...patched }))
+  },
+  "connection refused": {
+    error: "KubeError Unavailable",
+    says: ["Nothing listens", "nothing was sent"],
+    met: ({ resource }) =>
+      Effect.scoped(
+        Effect.flatMap(locksAt(kubeconfigOf("http://127.0.0.1:1")), (locks) => locks.acquire({ resource, name: "x" }))
+      )
+  },
+  "connection lost without end": {
+    error: "KubeError Unavailable",
+    says: ["broke", "may or may not have been applied"],
+    met: under(Faults.requestDropped({ ...always, ...patched }))
+  },
+  "no answer in time": {
+    error: "KubeError Timeout",
+    says: ["10s", "may or may not have been applied"],
+    met: under(Faults.hang({ ...always, ...patched }))
+  },
+  "an answer that is no Kubernetes object": {
+    error: "KubeError Unavailable",
+    says: ["cannot be read"],
+    met: somebodyElse(200, { "content-type": "text/html" }, "<html>please log in</html>")
+  },
+  "a redirect": {
+    error: "KubeError Unavailable",
+    says: ["redirect", "proxy"],
+    met: somebodyElse(302, { location: "http://127.0.0.1:1/" }, "")
+  }
+}
+
+const services = KubeLock.layer.pipe(
+  Layer.provideMerge(storeOfServer),
+  Layer.provideMerge(apiServerWorld),
+  Layer.provideMerge(KubeApiServer.layer({ tls: true, token: "secret" }))
+)
+
+layer(services)("an error is met through HTTP:", (it) => {
+  for (const [name, { error, met, says }] of Object.entries(meetings)) {
+    it.effect(name, () =>
+      Effect.gen(function*() {
+        const server = yield* KubeApiServer
+        const resource = yield* (yield* World).object({ other: "x" })
+        const options = { resource, locks: yield* KubeLock, server }
+        yield* server.clearRequests
+        const fiber = yield* Effect.forkChild(Effect.flip(withoutPauses(met(options))))
+        while (fiber.pollUnsafe() === undefined) {
+          yield* TestClock.withLive(Effect.sleep("1 millis"))
+          // Lets a request that hangs run out of time; nothing else waits.
+          const hangs = error === "KubeError Timeout" &&
+            (yield* server.requests).some(({ status }) => status === "pending")
+          if (hangs) yield* TestClock.adjust("10 seconds")
+        }
+        const exit = fiber.pollUnsafe()!
+        yield* server.clearFaults
+        assert.isTrue(exit._tag === "Success", String(exit))
+        if (exit._tag !== "Success") return
+        const failed = exit.value
+        assert.strictEqual([failed._tag, failed.reason?._tag].filter((tag) => tag !== undefined).join(" "), error)
+        for (const words of says) assert.include(failed.message, words)
+        assert.notInclude(failed.message, "secret")
+      }))
+  }
+
+  it.effect("all that docs/ERRORS.md names", () =>
+    Effect.sync(() => {
+      const docs = readFileSync(new URL("../../../docs/ERRORS.md", import.meta.url), "utf8")
+      const rows = [...docs.matchAll(/^\| ([^|`]+) \| `([^`]+)` \|/gm)].map(([, name, error]) => [name, error])
+      assert.deepStrictEqual(rows, Object.entries(meetings).map(([name, { error }]) => [name, error]))
+    }))
+})

@@ -1,0 +1,211 @@
+/**
+ * The same requests to the embedded server and to a real one, and what each answered: written down in a form that is the
+ * same where the answers are the same. What a server makes up by itself (uids, resourceVersions, times) is numbered in the
+ * order in which it is first seen.
+ */
+import { KubeApiServer } from "@kubelock/testing"
+import { ControlPlane } from "@kubelock/testing/ControlPlane"
+import { Context, Effect, Layer, Predicate, Schema, type Scope } from "effect"
+import * as Http from "node:http"
+import * as Https from "node:https"
+import { type Address, type NoAnswer, type Reply, type RequestOptions, send, watch } from "../support/Client.ts"
+
+export interface Ask extends RequestOptions {
+  readonly query?: Readonly<Record<string, string>> | string | undefined
+  /** Whether the words of a refusal are not compared: they quote a decoder or an address. */
+  readonly anyMessage?: boolean | undefined
+}
+
+/** One of the two servers, as a program sees it. Paths that begin with no slash are below the program's own namespace. */
+export interface Client {
+  readonly namespace: string
+  readonly ask: (method: string, path: string, options?: Ask) => Effect.Effect<Reply, NoAnswer>
+  /** Sends all of these at once, and writes down how often each answer came. */
+  readonly race: (requests: ReadonlyArray<readonly [method: string, path: string, options?: Ask]>) => Effect.Effect<
+    ReadonlyArray<Reply>,
+    NoAnswer
+  >
+  /** Opens a watch; `take` waits for as many events and writes them down, `end` waits for the end. */
+  readonly watch: (path: string, options?: Ask) => Effect.Effect<
+    { readonly take: (count: number) => Effect.Effect<void, "End">; readonly end: Effect.Effect<void> },
+    NoAnswer,
+    Scope.Scope
+  >
+  /** From now on, a watch from resourceVersion 1 is too late. */
+  readonly expireHistory: Effect.Effect<void>
+}
+
+interface SideShape {
+  readonly server: Address
+  readonly agent: Http.Agent
+  /** Without credentials, on a connection of its own. */
+  readonly anonymous: Http.Agent
+  readonly expireHistory: Effect.Effect<void>
+}
+
+const token = "of-the-admin"
+
+export class Embedded extends Context.Service<Embedded, SideShape>()("@kubelock/testing/test/Embedded") {
+  static readonly layer = Layer.effect(
+    Embedded,
+    Effect.gen(function*() {
+      const server = yield* KubeApiServer
+      return {
+        server,
+        agent: yield* agentOf(() => new Https.Agent({ keepAlive: true, ca: server.caCertificate })),
+        anonymous: yield* agentOf(() => new Https.Agent({ ca: server.caCertificate })),
+        expireHistory: server.expireHistory
+      }
+    })
+  ).pipe(Layer.provide(KubeApiServer.layer({ tls: true, token })))
+}
+
+const Credentials = Schema.fromJsonString(Schema.Struct({
+  users: Schema.NonEmptyArray(Schema.Struct({
+    user: Schema.Struct({
+      "client-certificate-data": Schema.StringFromBase64,
+      "client-key-data": Schema.StringFromBase64
+    })
+  }))
+}))
+
+export class Real extends Context.Service<Real, SideShape>()("@kubelock/testing/test/Real") {
+  static readonly layer = Layer.effect(
+    Real,
+    Effect.gen(function*() {
+      const { caCertificatePem, kubeconfig, url } = yield* ControlPlane
+      const { users: [{ user }] } = yield* Schema.decodeEffect(Credentials)(kubeconfig)
+      const cert = user["client-certificate-data"]
+      const key = user["client-key-data"]
+      return {
+        server: { url, token: undefined, caCertificate: caCertificatePem },
+        agent: yield* agentOf(() => new Https.Agent({ keepAlive: true, ca: caCertificatePem, cert, key })),
+        anonymous: yield* agentOf(() => new Https.Agent({ ca: caCertificatePem })),
+        // A watch cache begins when it is first filled, long after 1.
+        expireHistory: Effect.void
+      }
+    })
+  )
+}
+
+const agentOf = (make: () => Http.Agent) =>
+  Effect.acquireRelease(Effect.sync(make), (agent) => Effect.sync(() => agent.destroy()))
+
+type Entry = readonly [request: string, ...answer: ReadonlyArray<unknown>]
+
+/** Runs a program in a namespace of its own, and yields what it asked and what was answered. */
+export const transcriptOf = Effect.fnUntraced(function*<E>(
+  side: SideShape,
+  namespace: string,
+  program: (client: Client) => Effect.Effect<void, E, Scope.Scope>
+) {
+  const transcript: Array<Entry> = []
+  const normalize = makeNormalizer()
+  const namespaceObject = { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } }
+
+  const request = (method: string, path: string, { query, ...options }: Ask = {}) => {
+    const parameters = typeof query === "string" ? query : new URLSearchParams(query).toString()
+    const whole = (path.startsWith("/") ? path : `/api/v1/namespaces/${namespace}/${path}`) +
+      (parameters === "" ? "" : `?${parameters}`)
+    const isAnonymous = options.token !== undefined
+    return {
+      whole,
+      options: { ...options, agent: isAnonymous ? side.anonymous : side.agent },
+      line: `${method} ${whole}`
+    }
+  }
+
+  const plain = (method: string, path: string, ask?: Ask) => {
+    const { options, whole } = request(method, path, ask)
+    return send(side.server, method, whole, options)
+  }
+
+  const answerOf = (reply: Reply, ask: Ask = {}) => ({
+    status: reply.status,
+    contentType: reply.headers["content-type"],
+    retryAfter: reply.headers["retry-after"],
+    body: reply.body === undefined ? reply.text : normalize(reply.body, ask.anyMessage === true)
+  })
+
+  const client: Client = {
+    namespace,
+    expireHistory: side.expireHistory,
+    ask: Effect.fnUntraced(function*(method, path, options) {
+      const reply = yield* plain(method, path, options)
+      transcript.push([request(method, path, options).line, answerOf(reply, options)])
+      return reply
+    }),
+    race: Effect.fnUntraced(function*(requests) {
+      const replies = yield* Effect.forEach(requests, (one) => plain(...one), { concurrency: "unbounded" })
+      // Who wins is chance, and with it whose resourceVersion is seen: only how often which answer came is not.
+      const counts: Record<string, number> = {}
+      for (const reply of replies) {
+        const answer = reply.status < 300
+          ? reply.status
+          : JSON.stringify(makeNormalizer()(reply.body, false))
+        counts[answer] = (counts[answer] ?? 0) + 1
+      }
+      transcript.push(["race", counts])
+      return replies
+    }),
+    watch: Effect.fnUntraced(function*(path, options) {
+      const { line, options: sent, whole } = request("GET", path, options)
+      const opened = yield* watch(side.server, whole, sent)
+      transcript.push([`watch ${line}`, opened.status])
+      return {
+        take: Effect.fnUntraced(function*(count) {
+          for (let taken = 0; taken < count; taken++) {
+            transcript.push(["event", normalize(yield* opened.next, options?.anyMessage === true)])
+          }
+        }),
+        end: Effect.flip(opened.next).pipe(
+          Effect.catch((event) =>
+            Effect.die(new Error(`an event where the end was expected: ${JSON.stringify(event)}`))
+          ),
+          Effect.andThen(Effect.sync(() => {
+            transcript.push(["end"])
+          }))
+        )
+      }
+    })
+  }
+
+  yield* Effect.orDie(plain("POST", "/api/v1/namespaces", { body: namespaceObject }))
+  yield* Effect.scoped(program(client))
+  return transcript
+})
+
+const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/
+const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g
+
+/** The embedded server keeps no `managedFields`; a real one's say only who wrote. */
+const isLeftOut = (key: string): boolean => key === "managedFields" || key === "selfLink"
+
+const makeNormalizer = () => {
+  const seen = new Map<string, string>()
+  const numbered = (kind: string, value: string) => {
+    const name = seen.get(value) ?? `<${kind} ${seen.size}>`
+    seen.set(value, name)
+    return name
+  }
+  const text = (value: string, key: string): string => {
+    if (key === "resourceVersion" && /^[1-9]\d*$/.test(value)) return numbered("resourceVersion", value)
+    if (time.test(value)) return "<time>"
+    return value.replaceAll(uuid, (uid) => numbered("uid", uid))
+  }
+  const walk = (value: unknown, key: string, anyMessage: boolean): unknown => {
+    if (Predicate.isString(value)) return key === "message" && anyMessage ? "<any>" : text(value, key)
+    if (Array.isArray(value)) return value.map((item) => walk(item, key, anyMessage))
+    if (!Predicate.isObject(value)) return value
+    // A list's resourceVersion is the whole store's, which others write to.
+    const isList = Array.isArray(value["items"])
+    return Object.fromEntries(
+      Object.entries(value)
+        .filter(([key]) => !isLeftOut(key))
+        .map(([key, child]) =>
+          isList && key === "metadata" ? [key, "<of a list>"] : [key, walk(child, key, anyMessage)]
+        )
+    )
+  }
+  return (value: unknown, anyMessage: boolean): unknown => walk(value, "", anyMessage)
+}
