@@ -24,6 +24,7 @@ const docstringsOf = (text: string) =>
 
 const examples: ReadonlyArray<Example> = [
   read("README.md"),
+  ...["core", "kube", "testing"].map((name) => read(`packages/${name}/README.md`)),
   ...filesBelow("docs", ".md"),
   ...["core", "kube", "testing"].flatMap((name) => filesBelow(`packages/${name}/src`, ".ts"))
 ].flatMap(({ path, text }) =>

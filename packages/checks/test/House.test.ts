@@ -10,7 +10,7 @@ const sourcesOf = (name: string) => filesBelow(`packages/${name}/src`, ".ts")
 /** The modules of a package in the order of its table: each may use those above it. */
 const roomsOf = (name: string): ReadonlyArray<string> => {
   const section = read("docs/ARCHITECTURE.md").text.split(`### ${name}\n`)[1]?.split(/^##/m)[0] ?? ""
-  return [...section.matchAll(/^\| (`[^|]+`) \|/gm)].flatMap(([, cell]) =>
+  return [...section.matchAll(/^\| (`[^|]+`) *\|/gm)].flatMap(([, cell]) =>
     [...cell!.matchAll(/`(\w+)`/g)].map(([, module]) => module!)
   )
 }

@@ -28,6 +28,7 @@
  * @since 0.1.0
  */
 import { Option, Result } from "effect"
+import * as GoJson from "./GoJson.ts"
 import { type Holder, MalformedRecord } from "./LockError.ts"
 import * as Rfc3339 from "./Rfc3339.ts"
 
@@ -51,11 +52,11 @@ export const isExpired = (record: Holder, nowNanos: bigint): boolean => expiresA
  */
 export const format = (record: LockRecord): string => {
   const members = [
-    `"owner":${quote(record.owner)}`,
+    `"owner":${GoJson.stringify(record.owner)}`,
     `"createdAt":"${Rfc3339.format(record.createdAtNanos)}"`,
     `"ttl":${record.ttlNanos}`
   ]
-  if (record.id !== undefined) members.push(`"id":${quote(record.id)}`)
+  if (record.id !== undefined) members.push(`"id":${GoJson.stringify(record.id)}`)
   return `{${members.concat(record.others ?? []).join(",")}}`
 }
 
@@ -199,10 +200,3 @@ const endOfString = (text: string, opening: number): number => {
 
 /** A JSON string as Go reads it: what is no valid Unicode becomes U+FFFD. */
 const unquote = (json: string): string => String(JSON.parse(json)).toWellFormed()
-
-/** A JSON string as Go writes it. */
-const quote = (text: string): string =>
-  JSON.stringify(text)
-    .replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
-    // JSON.stringify escapes lone surrogates, and a backslash of the text itself is doubled before them.
-    .replace(/(\\\\)|\\ud[89a-f][0-9a-f]{2}/g, (escape, backslash) => backslash === undefined ? "\\ufffd" : escape)

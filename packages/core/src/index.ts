@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as AnnotationEdit from "./AnnotationEdit.ts"
+export * as GoJson from "./GoJson.ts"
 export * from "./LockError.ts"
 export * as LockName from "./LockName.ts"
 export * as LockRecord from "./LockRecord.ts"

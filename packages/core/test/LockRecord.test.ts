@@ -72,7 +72,10 @@ describe("LockRecord.parse", () => {
     expect(read(`{"owner":"\\ud800x"}`).owner).toBe("\ufffdx")
     expect(read(`{"owner":"\\ud83d\\ude00"}`).owner).toBe("😀")
     expect(read(`{"owner":"\\ud83d\ude00"}`).owner).toBe("\ufffd\ufffd")
-    expect(read(`{"owner":"\ud83d\\ude00","x":"\ud83d"}`)).toMatchObject({ owner: "\ufffd\ufffd", others: [`"x":"\ufffd"`] })
+    expect(read(`{"owner":"\ud83d\\ude00","x":"\ud83d"}`)).toMatchObject({
+      owner: "\ufffd\ufffd",
+      others: [`"x":"\ufffd"`]
+    })
   })
 
   it("says what is wrong, with the raw value", () => {

@@ -7,6 +7,7 @@
  *   answer is small however large the object is.
  * - An edit is one JSON Patch: a `test` for every expected value, then the changes. It names no resourceVersion, so another
  *   writer of the same object is no conflict.
+ * - The server compares a `test` with the object as Go writes it, byte for byte: so a patch is written as Go would.
  * - Where an object has no annotations at all there is no map to add to: the map itself is then what is tested and added. The
  *   annotations that an object last had are remembered, so that either form costs one request.
  *
@@ -24,7 +25,7 @@
  *
  * @since 0.1.0
  */
-import { AnnotationEdit } from "@kubelock/core"
+import { AnnotationEdit, GoJson } from "@kubelock/core"
 import { Effect, Layer, Schema } from "effect"
 import { AnnotationStore, type ObjectMetadata } from "./AnnotationStore.ts"
 import { isInvalid, KubeError } from "./KubeError.ts"
@@ -47,7 +48,7 @@ const patchRequest = (ref: ResourceRef.ResourceRef, patch: ReadonlyArray<Operati
   path: ResourceRef.toPath(ref),
   query: { fieldManager },
   headers: { accept, "content-type": "application/json-patch+json" },
-  body: JSON.stringify(patch)
+  body: GoJson.stringify(patch)
 })
 
 interface Operation {

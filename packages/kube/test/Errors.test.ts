@@ -267,7 +267,7 @@ layer(services)("an error is met through HTTP:", (it) => {
   it.effect("all that docs/ERRORS.md names", () =>
     Effect.sync(() => {
       const docs = readFileSync(new URL("../../../docs/ERRORS.md", import.meta.url), "utf8")
-      const rows = [...docs.matchAll(/^\| ([^|`]+) \| `([^`]+)` \|/gm)].map(([, name, error]) => [name, error])
+      const rows = [...docs.matchAll(/^\| ([^|`]+?) *\| `([^`]+)` *\|/gm)].map(([, name, error]) => [name, error])
       assert.deepStrictEqual(rows, Object.entries(meetings).map(([name, { error }]) => [name, error]))
     }))
 })

@@ -227,6 +227,6 @@ describe("a proxy", () => {
       const proxy = yield* connectProxy()
       const cluster = { server: "http://api.example", "proxy-url": `http://127.0.0.1:${proxy.port}` }
       yield* success(cluster, { token: "hunter2" })
-      assert.deepStrictEqual(proxy.forwarded, [`http://api.example${Fixture.patch.path}`])
+      assert.deepStrictEqual(proxy.forwarded, [`http://api.example${Fixture.patch.path}?timeout=10000ms`])
     }))
 })

@@ -56,6 +56,7 @@ import {
   Result,
   Schema,
   Stream,
+  Struct,
   SubscriptionRef
 } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -73,6 +74,7 @@ import * as Registry from "./internal/Registry.ts"
 import * as Representation from "./internal/Representation.ts"
 import * as Route from "./internal/Route.ts"
 import * as Selector from "./internal/Selector.ts"
+import * as WriteOptions from "./internal/WriteOptions.ts"
 import type { KubeObject, KubeObjectInput, ObjectId } from "./KubeObject.ts"
 import * as ObjectStore from "./ObjectStore.ts"
 import type { ResourceType } from "./ResourceType.ts"
@@ -136,7 +138,10 @@ export interface Options {
   readonly port?: number | undefined
   /** Whether to speak TLS, with a certificate of an authority made for the occasion. Defaults to false. */
   readonly tls?: boolean | undefined
-  /** The bearer token that every request must carry. Defaults to none: everybody may do everything. */
+  /**
+   * The bearer token that every request must carry. Defaults to none: everybody may do everything. Clients send no credentials
+   * over plain HTTP, kubectl among them: turn on `tls` too.
+   */
   readonly token?: string | undefined
   /** Resource types to know beside the built-in ones. */
   readonly resources?: ReadonlyArray<ResourceType> | undefined
@@ -604,14 +609,18 @@ const answerResource = Effect.fnUntraced(function*(
   const needsNamespace = type.namespaced && path.namespace === undefined
   const verb = Route.verbOf(path, request.method, request.verb === "watch")
   if (verb === undefined || (needsNamespace && verb !== "list" && verb !== "watch")) {
-    return type.builtIn === true || verb === undefined
-      ? Result.fail(Status.methodNotAllowed)
-      : Result.succeed(pageNotFound)
+    if (type.builtIn !== true && verb !== undefined) return Result.succeed(pageNotFound)
+    const isNoPath = needsNamespace && path.name !== undefined
+    return Result.fail(isNoPath ? Status.noSuchResource : Status.methodNotAllowed)
   }
   const shape = verb === "list" || verb === "deletecollection" ? "list" : verb === "watch" ? "watch" : "object"
   const form = Representation.negotiate(request.headers["accept"], type, shape)
   if (Result.isFailure(form)) {
     return Result.fail(form.failure)
+  }
+  const timeoutProblem = WriteOptions.timeoutProblem(request.query)
+  if (timeoutProblem !== undefined && verb !== "watch") {
+    return Result.fail(timeoutProblem)
   }
   const target: Registry.Target = { type, namespace: path.namespace ?? "", name: path.name ?? "" }
   switch (verb) {
@@ -697,9 +706,9 @@ const answerWrite = Effect.fnUntraced(function*(
   target: Registry.Target,
   form: Representation.Form
 ) {
-  const isDryRun = dryRunOf(request, verb)
-  if (Result.isFailure(isDryRun)) {
-    return Result.fail(isDryRun.failure)
+  const options = WriteOptions.read(request.query, verb)
+  if (Result.isFailure(options)) {
+    return Result.fail(options.failure)
   }
   const { contentType } = request
   if (verb !== "patch" && !["", "application/json"].includes(contentType)) {
@@ -710,7 +719,7 @@ const answerWrite = Effect.fnUntraced(function*(
     (registry, stamp) =>
       Result.map(
         writeBy(verb, registry, target, contentType, request.body, stamp),
-        (change) => isDryRun.success ? { ...change, registry } : change
+        (change) => options.success.isDryRun ? asDryRun(registry, target, change) : change
       )
   )
   return Result.map(
@@ -719,6 +728,21 @@ const answerWrite = Effect.fnUntraced(function*(
       json(code, Status.isStatus(answer) ? answer : Representation.writeObject(form, target.type, answer))
   )
 })
+
+/** What would come of it, without a resourceVersion of its own. */
+const asDryRun = (registry: Registry.Registry, target: Registry.Target, change: Registry.Change): Registry.Change => {
+  if (Status.isStatus(change.answer)) return { ...change, registry }
+  const { resourceVersion: _, ...metadata } = change.answer.metadata
+  const current = Result.map(
+    Registry.get(registry, target),
+    (object) => Struct.pick(object.metadata, ["resourceVersion"])
+  )
+  return {
+    ...change,
+    registry,
+    answer: { ...change.answer, metadata: { ...metadata, ...Result.getOrElse(current, () => ({})) } }
+  }
+}
 
 const writeBy = (
   verb: string,
@@ -740,19 +764,6 @@ const writeBy = (
   }
 }
 
-const dryRunOf = (request: ApiRequest, verb: string): Result.Result<boolean, Status.Status> => {
-  const values = request.query.getAll("dryRun")
-  if (values.every((value) => value === "All")) {
-    return Result.succeed(values.length > 0)
-  }
-  const kind = `${verb.charAt(0).toUpperCase()}${verb.slice(1)}Options`
-  return Result.fail(Status.invalid({ group: "meta.k8s.io", kind }, "", [{
-    reason: "FieldValueNotSupported",
-    message: `Unsupported value: ${JSON.stringify(values)}: supported values: "All"`,
-    field: "dryRun"
-  }]))
-}
-
 const answerDeleteCollection = Effect.fnUntraced(function*(
   state: State,
   request: ApiRequest,
@@ -761,13 +772,13 @@ const answerDeleteCollection = Effect.fnUntraced(function*(
   form: Representation.Form
 ) {
   const selects = selectorOf(request, type)
-  const isDryRun = dryRunOf(request, "delete")
+  const options = WriteOptions.read(request.query, "delete")
   if (Result.isFailure(selects)) return Result.fail(selects.failure)
-  if (Result.isFailure(isDryRun)) return Result.fail(isDryRun.failure)
+  if (Result.isFailure(options)) return Result.fail(options.failure)
   const now = wholeSeconds(yield* DateTime.now)
   return yield* SubscriptionRef.modify(state.registry, (registry): [Answered, Registry.Registry] => {
     const objects = Registry.list(registry, type, namespace).filter(selects.success)
-    const left = isDryRun.success ? registry : Registry.removeAll(registry, type, objects, now)
+    const left = options.success.isDryRun ? registry : Registry.removeAll(registry, type, objects, now)
     return [Result.succeed(json(200, Representation.writeList(form, type, objects, left.store.revision))), left]
   })
 })

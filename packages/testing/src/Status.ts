@@ -158,6 +158,15 @@ export const methodNotAllowed: Status = failure(
 export const notAcceptable = (message: string): Status => failure(406, "NotAcceptable", message)
 
 /**
+ * 406: nothing that the client accepts is a form that the server writes at all.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const noAcceptableMediaType = (available: string): Status =>
+  failure(406, "NotAcceptable", `406: Not Acceptable\n\nAvailable representations: ${available}`, {})
+
+/**
  * 409: an object of this name exists.
  *
  * @category constructors

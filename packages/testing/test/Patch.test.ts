@@ -49,6 +49,8 @@ describe("applyJsonPatch", () => {
     ["an add below an absent map", { op: "add", path: "/metadata/labels/x", value: "" }],
     ["a replace below an absent map", { op: "replace", path: "/metadata/labels/x", value: "" }],
     ["a replace beyond a list", { op: "replace", path: "/list/7", value: "" }],
+    ["a replace after a list", { op: "replace", path: "/list/-", value: "" }],
+    ["a remove after a list", { op: "remove", path: "/list/-" }],
     ["a remove of an absent key", { op: "remove", path: k }],
     ["a move of an absent key", { op: "move", from: k, path: "/metadata/annotations/l" }],
     ["a copy from below an absent map", { op: "copy", from: "/metadata/labels/x", path: k }],

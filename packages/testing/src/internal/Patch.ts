@@ -4,12 +4,15 @@
  * JSON Patch is RFC 6902 by the library, but for what the Go library of Kubernetes does differently with a key that is absent
  * from a map that exists: `test` finds `null` there, `copy` takes `null` from there, `replace` creates it; and an operation
  * without a `value` means `null`.
+ *
+ * That library compares the texts of JSON values, not what they mean: a `test` for `"<"` fails on a value that the server
+ * itself has written as `"\u003c"`. A patch therefore comes from `Json.parseAsWritten`.
  */
 import { Predicate, Result } from "effect"
 import type { Operation } from "rfc6902"
 import { applyPatch } from "rfc6902"
 import { Pointer } from "rfc6902/pointer.js"
-import { goTypeOf } from "./Json.ts"
+import { goTypeOf, meaningOf } from "./Json.ts"
 
 /** `Malformed` is no patch at all (400); `Unprocessable` cannot be applied to this document (422). */
 export type PatchProblem =
@@ -37,7 +40,7 @@ export const applyJsonPatch = (document: unknown, patch: unknown): Result.Result
       return unprocessable
     }
   }
-  return Result.succeed(patched)
+  return Result.succeed(copyOf(patched, meaningOf))
 }
 
 export const applyMergePatch = (document: unknown, patch: unknown): Result.Result<unknown, PatchProblem> => {
@@ -75,7 +78,7 @@ const readOperation = (entry: unknown): Result.Result<JsonPatchOperation, PatchP
     }
   }
   return Predicate.isString(from) && Predicate.isString(op) && Predicate.isString(path)
-    ? Result.succeed({ op, path, from, value })
+    ? Result.succeed({ op: meaningOf(op), path: meaningOf(path), from: meaningOf(from), value })
     : unprocessable
 }
 
@@ -85,7 +88,8 @@ const applyOperation = (document: unknown, operation: JsonPatchOperation): boole
     case "add":
       return applyAll(document, [{ op, path, value }])
     case "replace":
-      return applyAll(document, [{ op: isAbsentKey(document, path) ? "add" : op, path, value }])
+      return !isAppend(document, path) &&
+        applyAll(document, [{ op: isAbsentKey(document, path) ? "add" : op, path, value }])
     case "test":
       return isAbsentKey(document, path) ? value === null : applyAll(document, [{ op, path, value }])
     case "remove":
@@ -107,12 +111,19 @@ const applyAll = (document: unknown, operations: Array<Operation>): boolean =>
   })
 
 /** Whether the path names a key that is absent from a map that exists. What is inherited is absent. */
-const isAbsentKey = (document: unknown, path: string): boolean =>
-  Result.match(Result.try(() => Pointer.fromJSON(path).evaluate(document)), {
-    onFailure: () => false,
-    onSuccess: ({ key, parent }: { readonly key: string; readonly parent: unknown }) =>
-      Predicate.isObject(parent) && !Object.hasOwn(parent, key)
-  })
+const isAbsentKey = (document: unknown, path: string): boolean => {
+  const { key, parent } = placeOf(document, path)
+  return Predicate.isObject(parent) && !Object.hasOwn(parent, key)
+}
+
+/** Whether the path names the place after the last of a list, which the library would take for a member to replace. */
+const isAppend = (document: unknown, path: string): boolean => {
+  const { key, parent } = placeOf(document, path)
+  return Array.isArray(parent) && key === "-"
+}
+
+const placeOf = (document: unknown, path: string): { readonly key: string; readonly parent: unknown } =>
+  Result.getOrElse(Result.try(() => Pointer.fromJSON(path).evaluate(document)), () => ({ key: "", parent: undefined }))
 
 const merge = (target: unknown, patch: unknown): unknown => {
   if (!Predicate.isObject(patch)) {
@@ -129,9 +140,11 @@ const merge = (target: unknown, patch: unknown): unknown => {
 }
 
 // Copies maps and lists and shares the strings, which `structuredClone` would copy.
-const copyOf = (value: unknown): unknown =>
-  Array.isArray(value)
-    ? value.map(copyOf)
+const copyOf = (value: unknown, ofString: (text: string) => string = (text) => text): unknown =>
+  Predicate.isString(value)
+    ? ofString(value)
+    : Array.isArray(value)
+    ? value.map((item) => copyOf(item, ofString))
     : Predicate.isObject(value)
-    ? Object.fromEntries(Object.entries(value).map(([key, child]) => [key, copyOf(child)]))
+    ? Object.fromEntries(Object.entries(value).map(([key, child]) => [key, copyOf(child, ofString)]))
     : value

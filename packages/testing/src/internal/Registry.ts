@@ -38,7 +38,7 @@ export interface Stamp {
 export interface Change {
   readonly registry: Registry
   readonly code: number
-  readonly answer: KubeObject | Status.Status
+  readonly answer: KubeObjectInput | Status.Status
 }
 
 export type Outcome = Result.Result<Change, Status.Status>
@@ -126,7 +126,7 @@ export const patch = (registry: Registry, target: Target, contentType: string, b
     }
     const current = yield* get(registry, target)
     const parsed = yield* Result.mapError(
-      Json.parse(body),
+      contentType === jsonPatch ? Json.parseAsWritten(body) : Json.parse(body),
       (problem) => Status.badRequest(`error decoding patch: ${problem}`)
     )
     const patched = yield* Result.mapError(applyPatch(current, parsed), statusOfPatchProblem)
@@ -180,7 +180,7 @@ const createDraft = (registry: Registry, target: Target, draft: KubeObjectInput,
   Result.gen(function*() {
     const { type } = target
     yield* checkNamespace(registry, target, draft.metadata)
-    if (draft.metadata.resourceVersion !== undefined) {
+    if (!["0", undefined].includes(draft.metadata.resourceVersion)) {
       return yield* Result.fail(Status.unexplainedError("resourceVersion should not be set on objects to be created"))
     }
     const name = draft.metadata.name ?? generatedName(draft.metadata.generateName, stamp)
@@ -377,10 +377,7 @@ const checkKind = (
     return Result.void
   }
   if (type.builtIn === true) {
-    const problem = findByKind(registry, { apiVersion: version, kind }) === undefined
-      ? notRegistered(kind, version)
-      : `converting (${goPackageOf(version)}.${kind}) to (${type.group === "" ? "core" : type.group}.${type.kind}): ` +
-        "unknown conversion"
+    const problem = notConvertible(registry, type, kind, version)
     return Result.fail(Status.badRequest(cannotBeHandled(type, kind, version, problem)))
   }
   return Result.fail(
@@ -391,6 +388,12 @@ const checkKind = (
       )
   )
 }
+
+const notConvertible = (registry: Registry, type: ResourceType, kind: string, version: string): string =>
+  findByKind(registry, { apiVersion: version, kind }) === undefined
+    ? notRegistered(kind, version)
+    : `converting (${goPackageOf(version)}.${kind}) to (${type.group === "" ? "core" : type.group}.${type.kind}): ` +
+      "unknown conversion"
 
 const sent = (value: unknown, otherwise: string): string =>
   Predicate.isString(value) && value !== "" ? value : otherwise
@@ -421,21 +424,19 @@ const readPatched = (
   const version = sent(patched["apiVersion"], apiVersion(type))
   return kind === type.kind && version === apiVersion(type)
     ? Result.mapError(Draft.fromJson(type, patched), refused)
-    : Result.fail(refused(
-      findByKind(registry, { apiVersion: version, kind }) === undefined
-        ? notRegistered(kind, version)
-        : `${kind} is not ${type.kind}`
-    ))
+    : Result.fail(refused(notConvertible(registry, type, kind, version)))
 }
 
+const jsonPatch = "application/json-patch+json"
+const mergePatch = "application/merge-patch+json"
 const strategicMergePatch = "application/strategic-merge-patch+json"
-const customPatchTypes = ["application/json-patch+json", "application/merge-patch+json"]
+const customPatchTypes = [jsonPatch, mergePatch]
 
 type ApplyPatch = (document: unknown, patch: unknown) => Result.Result<unknown, Patch.PatchProblem>
 
 const patchTypes = (type: ResourceType): Readonly<Record<string, ApplyPatch | undefined>> => ({
-  "application/json-patch+json": Patch.applyJsonPatch,
-  "application/merge-patch+json": Patch.applyMergePatch,
+  [jsonPatch]: Patch.applyJsonPatch,
+  [mergePatch]: Patch.applyMergePatch,
   // Lists are replaced, and no `$patch` directive is known: enough for what kubectl sends for maps.
   ...(type.builtIn === true ? { [strategicMergePatch]: Patch.applyMergePatch } : {})
 })

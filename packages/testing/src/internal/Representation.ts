@@ -1,6 +1,6 @@
 /** How an object is written: whole or metadata only, alone, in a list or in a watch event. Pure. */
 import { Result } from "effect"
-import type { KubeObject } from "../KubeObject.ts"
+import type { KubeObject, KubeObjectInput } from "../KubeObject.ts"
 import type * as ObjectStore from "../ObjectStore.ts"
 import type { ResourceType } from "../ResourceType.ts"
 import { apiVersion } from "../ResourceType.ts"
@@ -19,8 +19,13 @@ export const negotiate = (
   if (accept === undefined || accept.trim() === "") {
     return Result.succeed({ _tag: "Whole" })
   }
-  for (const { as, group, mediaType, version } of accept.split(",").map(parseMediaRange)) {
-    if (mediaType !== "application/json" && mediaType !== "*/*") continue
+  const ranges = accept.split(",").map(parseMediaRange).filter(({ mediaType }) =>
+    mediaType === "application/json" || mediaType === "*/*"
+  )
+  if (ranges.length === 0) {
+    return Result.fail(Status.noAcceptableMediaType(mediaTypes))
+  }
+  for (const { as, group, version } of ranges) {
     if (as === undefined) {
       return Result.succeed({ _tag: "Whole" })
     }
@@ -34,9 +39,11 @@ export const negotiate = (
           : `you requested ${as}, but the requested object is a list (${goType(type)}List)`
       ))
   }
-  return Result.fail(Status.notAcceptable("only the following media types are accepted: application/json"))
+  return Result.fail(Status.notAcceptable(`only the following media types are accepted: ${mediaTypes}`))
 }
 
+// As a real server says; this one writes the first alone.
+const mediaTypes = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 const metadataForms = new Set(["PartialObjectMetadata", "PartialObjectMetadataList"])
 const metadataVersions = new Set(["v1", "v1beta1"])
 
@@ -49,7 +56,7 @@ const parseMediaRange = (range: string) => {
   return { mediaType, as: valueOf("as"), group: valueOf("g"), version: valueOf("v") }
 }
 
-export const writeObject = (form: Form, type: ResourceType, object: KubeObject): object =>
+export const writeObject = (form: Form, type: ResourceType, object: KubeObjectInput): object =>
   form._tag === "Metadata"
     ? { kind: "PartialObjectMetadata", apiVersion: form.apiVersion, metadata: object.metadata }
     : { ...object, kind: type.kind, apiVersion: apiVersion(type) }
@@ -66,7 +73,7 @@ export const writeList = (
   return {
     ...head,
     metadata: { resourceVersion: String(revision) },
-    items: objects.map((object) => {
+    items: form._tag === "Metadata" && objects.length === 0 ? null : objects.map((object) => {
       const item = writeObject(form, type, object)
       if (form._tag === "Metadata" || type.builtIn !== true) {
         return item
@@ -86,10 +93,13 @@ export const writeEvent = (
 ): object | undefined => {
   const was = event.previous !== undefined && selects(event.previous)
   const is = event.type !== "DELETED" && selects(event.object)
-  return !was && !is ? undefined : {
-    type: was ? is ? "MODIFIED" : "DELETED" : "ADDED",
-    object: writeObject(form, type, event.object)
-  }
+  if (!was && !is) return undefined
+  // What leaves the selection is shown as it was when it was last selected.
+  const { resourceVersion } = event.object.metadata
+  const object = is || event.previous === undefined
+    ? event.object
+    : { ...event.previous, metadata: { ...event.previous.metadata, resourceVersion } }
+  return { type: was ? is ? "MODIFIED" : "DELETED" : "ADDED", object: writeObject(form, type, object) }
 }
 
 export const writeAdded = (form: Form, type: ResourceType, object: KubeObject): object => ({

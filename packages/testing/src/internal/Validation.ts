@@ -64,8 +64,14 @@ const labelValueForm =
 
 const bytesOf = (text: string): number => new TextEncoder().encode(text).length
 
-const problemsOf = (text: string, maxBytes: number, pattern: string, form: string): ReadonlyArray<string> => [
-  ...(bytesOf(text) > maxBytes ? [`must be no more than ${maxBytes} bytes`] : []),
+const problemsOf = (
+  text: string,
+  maxBytes: number,
+  pattern: string,
+  form: string,
+  unit = "bytes"
+): ReadonlyArray<string> => [
+  ...(bytesOf(text) > maxBytes ? [`must be no more than ${maxBytes} ${unit}`] : []),
   ...(whole(pattern).test(text) ? [] : [form])
 ]
 
@@ -74,7 +80,7 @@ const subdomainProblems = (text: string) => problemsOf(text, 253, subdomain, sub
 const nameProblems = (type: ResourceType, name: string): ReadonlyArray<string> => {
   switch (type.names ?? "subdomain") {
     case "subdomain":
-      return subdomainProblems(name)
+      return problemsOf(name, 253, subdomain, subdomainForm, "characters")
     case "label":
       return problemsOf(name, 63, label, labelForm)
     case "pathSegment":
