@@ -114,20 +114,32 @@ const embedded = Effect.fnUntraced(function*(settings: Omit<Settings, "cluster">
   )
 })
 
+const atLeastOne = (name: string, maximum: number) =>
+  Flag.Int(name).pipe(Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum }))))
+
 const demo = Command.make("demo", {
   lock: Flag.Boolean("lock").pipe(
     Flag.withDescription("With --no-lock: do the same without it, and see updates get lost (the exit code is then 1)"),
     Flag.withDefault(true)
   ),
-  workers: Flag.Int("workers").pipe(Flag.withDescription("How many processes"), Flag.withDefault(4)),
-  rounds: Flag.Int("rounds").pipe(Flag.withDescription("How often each takes the lock"), Flag.withDefault(6)),
+  workers: atLeastOne("workers", 32).pipe(
+    Flag.withDescription("How many processes; 4 by default"),
+    Flag.withDefault(4)
+  ),
+  rounds: atLeastOne("rounds", 10_000).pipe(
+    Flag.withDescription("How often each takes the lock; 6 by default"),
+    Flag.withDefault(6)
+  ),
   kubeconfig: Flag.String("kubeconfig").pipe(
     Flag.withDescription("Use the cluster of this kubeconfig file instead of the embedded API server"),
     Flag.optional
   ),
-  context: Flag.String("context").pipe(Flag.withDescription("Which context of the kubeconfig"), Flag.optional),
+  context: Flag.String("context").pipe(
+    Flag.withDescription("Which context of the kubeconfig; its current one by default"),
+    Flag.optional
+  ),
   namespace: Flag.String("namespace").pipe(
-    Flag.withDescription("Where to make the ConfigMap, which is deleted again at the end"),
+    Flag.withDescription("Where to make the ConfigMap, which is deleted again at the end; \"default\" by default"),
     Flag.withDefault("default")
   )
 }, ({ context, kubeconfig, lock, namespace, rounds, workers }) => {
@@ -145,13 +157,16 @@ const demo = Command.make("demo", {
 ))
 
 Command.run(demo, { version: "0.0.0" }).pipe(
-  Effect.catchTag("CheckFailed", (failed) =>
-    Effect.andThen(
-      Console.error(`\n${failed.message}`),
-      Effect.sync(() => {
-        process.exitCode = 1
-      })
-    )),
+  Effect.catchTag(
+    ["CheckFailed", "InvalidConfig", "KubeError", "PlatformError", "SchemaError", "ServerNotStarted"],
+    (failed) =>
+      Effect.andThen(
+        Console.error(`\n${failed.message}`),
+        Effect.sync(() => {
+          process.exitCode = 1
+        })
+      )
+  ),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain
 )

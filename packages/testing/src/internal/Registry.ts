@@ -430,7 +430,8 @@ const readPatched = (
 const jsonPatch = "application/json-patch+json"
 const mergePatch = "application/merge-patch+json"
 const strategicMergePatch = "application/strategic-merge-patch+json"
-const customPatchTypes = [jsonPatch, mergePatch]
+// As a real server says, which knows Server-Side Apply too.
+const customPatchTypes = [jsonPatch, mergePatch, "application/apply-patch+yaml"]
 
 type ApplyPatch = (document: unknown, patch: unknown) => Result.Result<unknown, Patch.PatchProblem>
 

@@ -22,7 +22,7 @@ export const negotiate = (
   const ranges = accept.split(",").map(parseMediaRange).filter(({ mediaType }) =>
     mediaType === "application/json" || mediaType === "*/*"
   )
-  if (ranges.length === 0) {
+  if (ranges.length === 0 && type.builtIn === true) {
     return Result.fail(Status.noAcceptableMediaType(mediaTypes))
   }
   for (const { as, group, version } of ranges) {

@@ -82,7 +82,13 @@ const nameProblems = (type: ResourceType, name: string): ReadonlyArray<string> =
     case "subdomain":
       return problemsOf(name, 253, subdomain, subdomainForm, "characters")
     case "label":
-      return problemsOf(name, 63, label, labelForm)
+      return problemsOf(
+        name,
+        63,
+        label,
+        whole(subdomain).test(name) ? "must not contain dots" : labelForm,
+        "characters"
+      )
     case "pathSegment":
       return [
         ...(name === "." || name === ".." ? [`may not be '${name}'`] : []),
