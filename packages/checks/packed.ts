@@ -54,7 +54,7 @@ Effect.runPromise(Effect.all([inMemory, overHttp])).then((outcomes) => console.l
 `
 
 try {
-  run(root, "tsc", "-b", "packages")
+  run(root, "tsc", "-b", ...names.map((name) => `packages/${name}`))
   for (const name of names) {
     const home = join(root, "packages", name)
     run(home, "npx", "--yes", "--prefer-offline", "pnpm@12.21.0", "pack", "--pack-destination", folder)

@@ -105,6 +105,18 @@ export interface RequestLogEntry {
 }
 
 /**
+ * What one client has sent and got, since the server started or its requests were forgotten.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Traffic {
+  readonly requests: number
+  readonly requestBytes: number
+  readonly responseBytes: number
+}
+
+/**
  * The server could not be started, most likely because the port is taken.
  *
  * @category errors
@@ -184,7 +196,9 @@ export class KubeApiServer extends Context.Service<KubeApiServer, {
   readonly sendBookmarks: Effect.Effect<void>
   /** The requests so far, in the order of their arrival: the last 10000. */
   readonly requests: Effect.Effect<ReadonlyArray<RequestLogEntry>>
-  /** Forgets the requests so far. */
+  /** How much each client (its User-Agent header) has asked and got, however long ago. Bytes are those of the bodies. */
+  readonly traffic: Effect.Effect<ReadonlyMap<string, Traffic>>
+  /** Forgets the requests so far, and the traffic. */
   readonly clearRequests: Effect.Effect<void>
   /** How many watches are open. */
   readonly openWatches: Effect.Effect<number>
@@ -208,6 +222,22 @@ const maxLoggedCharacters = 16_384
 const bookmarkInterval = Duration.minutes(1)
 // As long as Go's: Node's own five seconds would close connections under clients that pause between two requests.
 const keepAliveTimeoutMillis = 90_000
+
+/** The last requests, and what the ones before them came to. */
+interface RequestLog {
+  readonly entries: Array<LogEntry>
+  beforeThem: ReadonlyMap<string, Traffic>
+}
+
+const withTraffic = (traffic: ReadonlyMap<string, Traffic>, entry: RequestLogEntry): ReadonlyMap<string, Traffic> => {
+  const { requestBytes, requests, responseBytes } = traffic.get(entry.client) ??
+    { requests: 0, requestBytes: 0, responseBytes: 0 }
+  return new Map(traffic).set(entry.client, {
+    requests: requests + 1,
+    requestBytes: requestBytes + entry.requestBytes,
+    responseBytes: responseBytes + entry.responseBytes
+  })
+}
 
 type LogEntry = { -readonly [K in keyof RequestLogEntry]: RequestLogEntry[K] }
 
@@ -253,7 +283,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     cut: yield* Ref.make(yield* Deferred.make<void>()),
     bookmarks: yield* PubSub.unbounded<void>()
   }
-  const log: Array<LogEntry> = []
+  const log: RequestLog = { entries: [], beforeThem: new Map() }
   const { caCertificate, port } = yield* serve(options, state, log)
   const url = `${options.tls === true ? "https" : "http"}://${host}:${port}`
 
@@ -296,9 +326,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
       yield* Deferred.succeed(cut, undefined)
     }),
     sendBookmarks: Effect.asVoid(PubSub.publish(state.bookmarks, undefined)),
-    requests: Effect.sync(() => log.map((entry) => ({ ...entry }))),
+    requests: Effect.sync(() => log.entries.map((entry) => ({ ...entry }))),
+    traffic: Effect.sync(() => log.entries.reduce(withTraffic, log.beforeThem)),
     clearRequests: Effect.sync(() => {
-      log.length = 0
+      log.entries.length = 0
+      log.beforeThem = new Map()
     }),
     openWatches: Ref.get(state.openWatches),
     setToken: (token) => Ref.set(state.token, token)
@@ -341,7 +373,7 @@ const applyWrite = (
 
 // --- HTTP
 
-const serve = Effect.fnUntraced(function*(options: Options, state: State, log: Array<LogEntry>) {
+const serve = Effect.fnUntraced(function*(options: Options, state: State, log: RequestLog) {
   const credentials = options.tls === true ? yield* makeCredentials : undefined
   const nodeServer = credentials === undefined
     ? Http.createServer()
@@ -392,7 +424,7 @@ const trackSockets = (server: Http.Server): ReadonlyMap<number, Socket> => {
 }
 
 /** From the first byte of a request to the last of its answer. */
-const handle = (state: State, log: Array<LogEntry>, sockets: ReadonlyMap<number, Socket>) =>
+const handle = (state: State, log: RequestLog, sockets: ReadonlyMap<number, Socket>) =>
   Effect.gen(function*() {
     const httpRequest = yield* HttpServerRequest.HttpServerRequest
     const entry = beginEntry(log, httpRequest)
@@ -430,7 +462,7 @@ const handle = (state: State, log: Array<LogEntry>, sockets: ReadonlyMap<number,
     ))
   })
 
-const beginEntry = (log: Array<LogEntry>, request: HttpServerRequest.HttpServerRequest): LogEntry => {
+const beginEntry = (log: RequestLog, request: HttpServerRequest.HttpServerRequest): LogEntry => {
   const [path = "", query = ""] = request.url.split(/\?(.*)/s)
   const entry: LogEntry = {
     client: request.headers["user-agent"] ?? "",
@@ -442,8 +474,11 @@ const beginEntry = (log: Array<LogEntry>, request: HttpServerRequest.HttpServerR
     requestBytes: 0,
     responseBytes: 0
   }
-  log.push(entry)
-  if (log.length > maxLogEntries) log.shift()
+  log.entries.push(entry)
+  if (log.entries.length > maxLogEntries) {
+    const oldest = log.entries.shift()
+    if (oldest !== undefined) log.beforeThem = withTraffic(log.beforeThem, oldest)
+  }
   return entry
 }
 

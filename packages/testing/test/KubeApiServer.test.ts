@@ -800,7 +800,13 @@ describe("KubeApiServer: direct access", () => {
         { client: "two", method: "GET", path: "/version", query: "", status: 200, requestBody: "", requestBytes: 0 }
       ])
       assert.strictEqual((yield* server.requests)[1]?.responseBytes, got.text.length)
+      yield* call("GET", "/version", { client: "two" })
+      const traffic = yield* server.traffic
+      assert.deepStrictEqual(traffic.get("two"), { requests: 2, requestBytes: 0, responseBytes: 2 * got.text.length })
+      assert.deepStrictEqual([...traffic.keys()], ["one", "two"])
+      assert.strictEqual(traffic.get("one")?.requestBytes, 26)
       yield* server.clearRequests
       assert.deepStrictEqual(yield* server.requests, [])
+      assert.strictEqual((yield* server.traffic).size, 0)
     }).pipe(Effect.provide(KubeApiServer.layer())))
 })
