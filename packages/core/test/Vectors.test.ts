@@ -1,17 +1,21 @@
 import { LockRecord } from "@kubelock/core"
 import { Result } from "effect"
 import { describe, expect, it } from "vitest"
+import found from "./vectors/found-by-fuzzing.json" with { type: "json" }
 import vectors from "./vectors/kubelock-go-records.json" with { type: "json" }
 
-// What the Go library's own type makes of each annotation value; `about` in the file says how it was made.
+// What the Go library's own type makes of each annotation value; `about` in each file says how it was made.
+const cases = [
+  ...vectors.cases.map((vector) => ({ ...vector, raw: Buffer.from(vector.inputBase64, "base64").toString("utf8") })),
+  ...found.cases.map((vector) => ({ ...vector, raw: vector.input }))
+]
+
 describe("Go's annotation values", () => {
   it("is the whole collection", () => {
     expect(vectors.cases.length).toBeGreaterThanOrEqual(49)
   })
 
-  for (const vector of vectors.cases) {
-    const raw = Buffer.from(vector.inputBase64, "base64").toString("utf8")
-
+  for (const { raw, ...vector } of cases) {
     it(`${vector.ok ? "reads" : "refuses"} ${JSON.stringify(raw).slice(0, 80)}`, () => {
       const parsed = LockRecord.parse(raw)
       expect(Result.isSuccess(parsed)).toBe(vector.ok)

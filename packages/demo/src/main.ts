@@ -25,7 +25,7 @@ interface Settings {
   readonly withLock: boolean
 }
 
-const ConfigMap = Schema.fromJsonString(Schema.Struct({ data: Schema.Struct({ counter: Schema.NumberFromString }) }))
+const ConfigMap = Schema.fromJsonString(Schema.Struct({ data: Schema.Struct({ counter: Schema.FiniteFromString }) }))
 
 /** A ConfigMap with a counter, deleted again at the end, whatever the end is. */
 const makeConfigMap = Effect.fnUntraced(function*(namespace: string) {

@@ -5,7 +5,7 @@ import { Clock, Console, Effect, Layer, Random, Ref, Result, Schedule, Schema } 
 import { argv } from "node:process"
 import { type Cluster, type Cost, Message, Orders, type Section } from "./Message.ts"
 
-const ConfigMap = Schema.fromJsonString(Schema.Struct({ data: Schema.Struct({ counter: Schema.NumberFromString }) }))
+const ConfigMap = Schema.fromJsonString(Schema.Struct({ data: Schema.Struct({ counter: Schema.FiniteFromString }) }))
 
 const transportOf = (cluster: Cluster) =>
   "kubeconfig" in cluster

@@ -11,6 +11,11 @@
  * - Where an object has no annotations at all there is no map to add to: the map itself is then what is tested and added. The
  *   annotations that an object last had are remembered, so that either form costs one request.
  *
+ * **Gotchas**
+ *
+ * A layer is a value that a program builds once, however often it is provided. For the locks of a second cluster in one program,
+ * wrap its layers in `Layer.fresh`.
+ *
  * **Example** (A lock on the cluster of the default kubeconfig)
  *
  * ```ts
