@@ -23,7 +23,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [
-      ...["core", "kube", "testing", "checks"].map(project),
+      ...["core", "kube", "testing", "demo", "checks"].map(project),
       ...(process.env["KUBEBUILDER_ASSETS"] === undefined ? [] : [onRealControlPlane])
     ]
   }

@@ -185,6 +185,7 @@ const make = Effect.gen(function*() {
   ): Effect.Effect<Performed<Edit>, E | KubeError> =>
     Effect.uninterruptibleMask((restore) => {
       const perhapsMade: Array<ReadonlyArray<Edit>> = []
+      const refused: Array<ReadonlyArray<Edit>> = []
       return Effect.gen(function*() {
         const backoff = yield* RetryPolicy.start
         let isBelief = believed !== undefined
@@ -202,14 +203,16 @@ const make = Effect.gen(function*() {
           if (error._tag === "KubeError") {
             if (error.outcomeUnknown) perhapsMade.push(edits)
             yield* restore(backoff(error))
-          } else if (!isBelief) {
-            yield* restore(backoff(conflict(resource, error)))
+          } else {
+            refused.push(edits)
+            if (!isBelief) yield* restore(backoff(conflict(resource, error)))
           }
           const after = yield* restore(read(resource, backoff))
           const nowNanos = yield* Clock.currentTimeNanos
-          const landed = perhapsMade.find((edits) =>
-            edits.every((edit) => hasLanded(edit, after.annotations, nowNanos))
-          )
+          const isThere = (edit: Edit) => isRecordThere(edit, after.annotations, nowNanos)
+          // A proxy may have sent the request twice: the answer is then that of the repetition, and a record of ours tells.
+          const landed = refused.find((edits) => edits.every(isThere)) ??
+            perhapsMade.find((edits) => edits.every((edit) => isThere(edit) || isGone(edit, after.annotations)))
           if (landed !== undefined) return { edits: landed, after }
           annotations = after.annotations
           isBelief = false
@@ -218,7 +221,8 @@ const make = Effect.gen(function*() {
         Effect.mapError((error) =>
           error instanceof KubeError && perhapsMade.length > 0 && !error.outcomeUnknown ? error.withLostAnswer() : error
         ),
-        Effect.onError(() => Effect.forEach(perhapsMade, undo, { discard: true }))
+        // All at once, so that it takes no longer than one request may.
+        Effect.onError(() => Effect.forEach(perhapsMade, undo, { concurrency: "unbounded", discard: true }))
       )
     })
 
@@ -365,17 +369,19 @@ const forPurpose =
       return error.withPurpose(`${operation} ${named}${owner === undefined ? "" : ` as ${JSON.stringify(owner)}`}`)
     })
 
-/** Whether a write whose answer was lost has been made: the record is there and valid, or what was to be removed is gone. */
-const hasLanded = (
+/** Whether the record that an edit leaves is there, and still valid. */
+const isRecordThere = (
   edit: AnnotationEdit.AnnotationEdit | Transition.RecordEdit,
   annotations: AnnotationEdit.Annotations,
   nowNanos: bigint
-): boolean => {
-  const text = AnnotationEdit.get(annotations, edit.key)
-  return "record" in edit
-    ? text === edit.value && !LockRecord.isExpired(edit.record, nowNanos)
-    : text !== edit.expected
-}
+): boolean =>
+  "record" in edit &&
+  AnnotationEdit.get(annotations, edit.key) === edit.value &&
+  !LockRecord.isExpired(edit.record, nowNanos)
+
+/** Whether what an edit was to remove is there no longer. */
+const isGone = (edit: AnnotationEdit.AnnotationEdit, annotations: AnnotationEdit.Annotations): boolean =>
+  edit.value === undefined && AnnotationEdit.get(annotations, edit.key) !== edit.expected
 
 const requestOf = ({ id, name, owner, resource }: Lease): Transition.OwnerRequest => ({
   lock: name,

@@ -26,10 +26,11 @@ interface Stop {
   readonly goOn: Deferred.Deferred<void>
 }
 
-/** How many of the next writes are lost: their answers alone, or before they are made. */
+/** How many of the next writes are lost (their answers alone, or before they are made), or sent twice by somebody on the way. */
 interface Losses {
   answers: number
   requests: number
+  repeated?: number
 }
 
 /** A store in memory that stops one of its requests, and answers others as a broken connection would. */
@@ -60,6 +61,10 @@ const world = (options: { readonly stop?: Stop; readonly losses?: Losses; readon
       }
       return Effect.gen(function*() {
         yield* pauseAt("before the request is applied")
+        if (method === "PATCH" && (losses.repeated ?? 0) > 0) {
+          losses.repeated!--
+          yield* Effect.result(effect)
+        }
         const answer = yield* Effect.result(effect)
         yield* pauseAt("after the request is applied")
         if (method === "PATCH" && losses.answers > 0) {
@@ -205,5 +210,24 @@ describe("an operation that never gets an answer", () => {
       assert.strictEqual(error._tag === "KubeError" && error.reason._tag, "Forbidden")
       assert.include((yield* annotations)[key], lease.id)
     }).pipe(Effect.provide(world({ losses, mayRead: false })))
+  })
+})
+
+describe("a write that is sent twice on its way", () => {
+  const repeated = (repeated: number) => ({ answers: 0, requests: 0, repeated })
+
+  it.effect("acquire succeeds, and knows its own record", () => {
+    const losses = repeated(1)
+    return Effect.gen(function*() {
+      const locks = yield* KubeLock
+      const lease = yield* locks.acquire(target)
+      assert.include((yield* annotations)[key], lease.id)
+      yield* TestClock.adjust("1 second")
+      losses.repeated = 1
+      const renewed = yield* locks.renew(lease)
+      assert.strictEqual(renewed.record.createdAtNanos, lease.record.createdAtNanos + 1_000_000_000n)
+      yield* locks.release(renewed)
+      assert.deepStrictEqual(yield* annotations, {})
+    }).pipe(Effect.provide(world({ losses })))
   })
 })
