@@ -1,11 +1,11 @@
 import { configDefaults, defineConfig } from "vitest/config"
 import { filesToLeaveOut } from "./packages/testing/test/requiresControlPlane.ts"
 
-const exclude = [...configDefaults.exclude, "**/test/real/**", ...filesToLeaveOut()]
+const exclude = [...configDefaults.exclude, ...filesToLeaveOut()]
 
 const project = (name: string) => ({
   extends: true as const,
-  test: { name, include: [`packages/${name}/test/**/*.test.ts`], exclude }
+  test: { name, include: [`packages/${name}/test/**/*.test.ts`], exclude: [...exclude, "**/test/real/**"] }
 })
 
 // What shares one real control plane; without its binaries `filesToLeaveOut` has said that it is not run.
@@ -14,6 +14,7 @@ const onRealControlPlane = {
   test: {
     name: "real",
     include: ["packages/*/test/real/**/*.test.ts"],
+    exclude,
     globalSetup: ["packages/testing/test/controlPlane.globalSetup.ts"]
   }
 }
@@ -24,7 +25,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     projects: [
       ...["core", "kube", "testing", "demo", "checks"].map(project),
-      ...(process.env["KUBEBUILDER_ASSETS"] === undefined ? [] : [onRealControlPlane])
+      ...((process.env["KUBEBUILDER_ASSETS"] ?? "") === "" ? [] : [onRealControlPlane])
     ]
   }
 })

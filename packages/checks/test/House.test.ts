@@ -75,6 +75,14 @@ describe.each(packages)("the house of %s", (name) => {
         .map(([, , exported]) => `${path}: ${exported}`)
     )
     expect(undocumented).toEqual([])
+    const wordless = modules.flatMap(({ path, text }) =>
+      [...text.matchAll(
+        /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\nexport (?:\w+ )*?(?:const|class|interface|type|function) (\w+)/g
+      )]
+        .filter(([, docstring]) => !/^[\s*]*[^\s*@]/.test(docstring!))
+        .map(([, , exported]) => `${path}: ${exported}`)
+    )
+    expect(wordless).toEqual([])
     expect(modules.filter(({ text }) => !/^\/\*\*[\s\S]*?@since/.test(text)).map(({ path }) => path)).toEqual([])
   })
 })

@@ -44,10 +44,13 @@ export interface AnnotationEdit {
 /** Some annotation was not what an edit expected, so none of the edits was made. @category errors @since 0.1.0 */
 export class EditRefused extends Schema.TaggedError<EditRefused>()("EditRefused", {
   /** The keys that the edits were for. */
-  keys: Schema.Array(Schema.String)
+  keys: Schema.Array(Schema.String),
+  /** What the store said, if it said anything. */
+  said: Schema.optional(Schema.String)
 }) {
   override get message(): string {
-    return `not every annotation of ${this.keys.join(", ")} has the expected value: nothing was changed`
+    const said = this.said === undefined ? "" : `. ${this.said}`
+    return `not every annotation of ${this.keys.join(", ")} has the expected value: nothing was changed${said}`
   }
 }
 

@@ -31,7 +31,7 @@ export const Holder = Schema.Struct({
   id: Schema.optionalKey(Schema.String)
 })
 
-/** @category models @since 0.1.0 */
+/** What {@link Holder} decodes to. @category models @since 0.1.0 */
 export type Holder = typeof Holder.Type
 
 const where = {

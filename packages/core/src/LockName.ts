@@ -31,16 +31,19 @@ export const keyPrefix = "kubelock.giantswarm.io"
 
 const namePart = /^[A-Za-z0-9](?:[-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$/
 
-const isLockName = (text: string): text is LockName => namePart.test(text)
+// A pattern would take `undefined` for the name "undefined": a program without types may get here.
+const isLockName = (text: unknown): text is LockName => typeof text === "string" && namePart.test(text)
 
 /** The name, or `InvalidConfig`. @category constructors @since 0.1.0 */
-export const make = (name: string): Result.Result<LockName, InvalidConfig> =>
+export const make = (name: string): Result.Result<LockName, InvalidConfig> => fromUnknown(name)
+
+const fromUnknown = (name: unknown): Result.Result<LockName, InvalidConfig> =>
   isLockName(name)
     ? Result.succeed(name)
     : Result.fail(
       new InvalidConfig({
         field: "lock name",
-        value: name,
+        value: String(name),
         problem:
           "it must have 1 to 63 characters, begin and end with a letter or digit, and hold only those and - _ . in between"
       })

@@ -26,12 +26,12 @@ import * as AnnotationEdit from "./AnnotationEdit.ts"
 import * as LockName from "./LockName.ts"
 import * as LockRecord from "./LockRecord.ts"
 
-/** @category models @since 0.1.0 */
+/** There is no annotation: whoever asks gets the lock. @category models @since 0.1.0 */
 export interface Free {
   readonly _tag: "Free"
 }
 
-/** @category models @since 0.1.0 */
+/** Somebody has the lock, and its time is not over. @category models @since 0.1.0 */
 export interface Held {
   readonly _tag: "Held"
   readonly record: LockRecord.LockRecord
@@ -39,7 +39,7 @@ export interface Held {
   readonly text: string
 }
 
-/** @category models @since 0.1.0 */
+/** The time of the record is over: whoever asks gets the lock. @category models @since 0.1.0 */
 export interface Expired {
   readonly _tag: "Expired"
   readonly record: LockRecord.LockRecord
@@ -47,7 +47,7 @@ export interface Expired {
   readonly text: string
 }
 
-/** @category models @since 0.1.0 */
+/** The annotation cannot be read; nothing but `break` removes it. @category models @since 0.1.0 */
 export interface Malformed {
   readonly _tag: "Malformed"
   /** The annotation's exact text. */
@@ -56,7 +56,7 @@ export interface Malformed {
   readonly problem: string
 }
 
-/** @category models @since 0.1.0 */
+/** What a lock can be in. @category models @since 0.1.0 */
 export type LockState = Free | Held | Expired | Malformed
 
 /** The state of one lock. @category constructors @since 0.1.0 */

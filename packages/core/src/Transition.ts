@@ -63,6 +63,13 @@ export interface RecordEdit extends AnnotationEdit {
   readonly record: LockRecord.LockRecord
 }
 
+/** An edit that removes a record, and that record; none if it could not be read. @category models @since 0.1.0 */
+export interface RemovalEdit extends AnnotationEdit {
+  readonly expected: string
+  readonly value: undefined
+  readonly removed: LockRecord.LockRecord | undefined
+}
+
 const write = (request: LockRequest, expected: string | undefined, record: LockRecord.LockRecord): RecordEdit => ({
   key: LockName.toKey(request.lock),
   expected,
@@ -70,10 +77,11 @@ const write = (request: LockRequest, expected: string | undefined, record: LockR
   record
 })
 
-const remove = (request: LockRequest, expected: string): AnnotationEdit => ({
+const remove = (request: LockRequest, state: Exclude<LockState.LockState, LockState.Free>): RemovalEdit => ({
   key: LockName.toKey(request.lock),
-  expected,
-  value: undefined
+  expected: state.text,
+  value: undefined,
+  removed: state._tag === "Malformed" ? undefined : state.record
 })
 
 const at = ({ lock, resource }: LockRequest) => ({ lock, resource })
@@ -209,7 +217,7 @@ export const release = (
   annotations: Annotations,
   request: OwnerRequest,
   nowNanos: bigint
-): Result.Result<AnnotationEdit, NotFound | OwnerMismatch | MalformedRecord> => {
+): Result.Result<RemovalEdit, NotFound | OwnerMismatch | MalformedRecord> => {
   const state = LockState.read(annotations, request.lock, nowNanos)
   switch (state._tag) {
     case "Malformed":
@@ -218,14 +226,14 @@ export const release = (
       return Result.fail(new NotFound(at(request)))
     case "Expired":
       return request.id !== undefined && !isTheirs(request, state.record)
-        ? Result.succeed(remove(request, state.text))
+        ? Result.succeed(remove(request, state))
         : Result.fail(new NotFound({ ...at(request), expired: state.record }))
     case "Held":
       return isTheirs(request, state.record)
         ? Result.fail(
           new OwnerMismatch({ ...at(request), owner: request.owner, holder: state.record, nowNanos })
         )
-        : Result.succeed(remove(request, state.text))
+        : Result.succeed(remove(request, state))
   }
 }
 
@@ -241,7 +249,7 @@ export const expire = (
   annotations: Annotations,
   request: LockRequest,
   nowNanos: bigint
-): Result.Result<AnnotationEdit, NotFound | AlreadyExists | MalformedRecord> => {
+): Result.Result<RemovalEdit, NotFound | AlreadyExists | MalformedRecord> => {
   const state = LockState.read(annotations, request.lock, nowNanos)
   switch (state._tag) {
     case "Malformed":
@@ -251,7 +259,7 @@ export const expire = (
     case "Held":
       return Result.fail(new AlreadyExists({ ...at(request), holder: state.record, nowNanos }))
     case "Expired":
-      return Result.succeed(remove(request, state.text))
+      return Result.succeed(remove(request, state))
   }
 }
 
@@ -267,11 +275,11 @@ const break_ = (
   annotations: Annotations,
   request: LockRequest,
   nowNanos: bigint
-): Result.Result<AnnotationEdit, NotFound> => {
+): Result.Result<RemovalEdit, NotFound> => {
   const state = LockState.read(annotations, request.lock, nowNanos)
   return state._tag === "Free"
     ? Result.fail(new NotFound(at(request)))
-    : Result.succeed(remove(request, state.text))
+    : Result.succeed(remove(request, state))
 }
 
 export { break_ as break }

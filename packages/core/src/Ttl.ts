@@ -51,4 +51,8 @@ export const make = (ttl: Duration.Input = defaultTtl): Result.Result<Ttl, Inval
 }
 
 const show = (ttl: Duration.Input): string =>
-  typeof ttl === "object" && !Duration.isDuration(ttl) ? JSON.stringify(ttl) : String(ttl)
+  typeof ttl === "object" && !Duration.isDuration(ttl)
+    ? JSON.stringify(ttl, (_, part) => (typeof part === "bigint" ? String(part) : part))
+    : Object.is(ttl, -0)
+    ? "-0"
+    : String(ttl)

@@ -87,6 +87,8 @@ describe("LockRecord.parse", () => {
 
   it("reads our id; what is no string is another's member", () => {
     expect(read(`{"id":"x"}`).id).toBe("x")
+    expect(read(`{"id":"x","id":"y"}`).id).toBe("y")
+    expect(read(`{ "note" : [ 1 ] }`).others).toEqual([`"note":[ 1 ]`])
     expect(read(`{"ID":"x"}`)).toMatchObject({ others: [`"ID":"x"`] })
     expect(read(`{"id":5}`)).toMatchObject({ others: [`"id":5`] })
     expect(read(`{"id":"x"}`)).not.toHaveProperty("others")

@@ -70,6 +70,11 @@ describe("Rfc3339.format", () => {
     expect(Rfc3339.parse(Rfc3339.format(before))).toEqual(Option.some(before))
   })
 
+  it("writes the last nanosecond of the year 9999 and the first of the year 0 in UTC", () => {
+    expect(Rfc3339.format(253_402_300_799_999_999_999n)).toBe("9999-12-31T23:59:59.999999999Z")
+    expect(Rfc3339.format(-62_167_219_200n * second)).toBe("0000-01-01T00:00:00Z")
+  })
+
   it("throws where no text can say the instant", () => {
     expect(() => Rfc3339.format(10n ** 30n)).toThrow(RangeError)
     expect(() => Rfc3339.format(-(10n ** 30n))).toThrow(RangeError)

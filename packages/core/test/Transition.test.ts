@@ -1,5 +1,5 @@
 import { AnnotationEdit, LockName, LockRecord, LockState, Transition, Ttl } from "@kubelock/core"
-import { Result } from "effect"
+import { Result, Struct } from "effect"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 
@@ -47,6 +47,8 @@ const decisions: Record<
 const holds = (
   property: (annotations: AnnotationEdit.Annotations, request: Transition.AcquireRequest, nowNanos: bigint) => void
 ) => fc.assert(fc.property(annotations, request, nanos, property), { numRuns: 5_000 })
+
+const holderOf = (record: LockRecord.LockRecord) => Struct.omit(record, ["others"])
 
 const perform = (annotations: AnnotationEdit.Annotations, edit: AnnotationEdit.AnnotationEdit) =>
   Result.getOrThrow(AnnotationEdit.apply(annotations, [edit]))
@@ -155,6 +157,10 @@ describe("Transition", () => {
         ? "released"
         : "OwnerMismatch"
       expect(Result.isSuccess(decision) ? "released" : decision.failure._tag).toBe(expected)
+      if (Result.isSuccess(decision)) expect(decision.success.removed).toEqual(record)
+      else if (decision.failure._tag === "NotFound") {
+        expect(decision.failure.expired).toEqual(record && holderOf(record))
+      }
     })
   })
 
@@ -170,7 +176,9 @@ describe("Transition", () => {
 
   it("compares an owner as it reads back", () => {
     const request = { lock: locks[0], owner: "\ud800", ttl: Result.getOrThrow(Ttl.make(3n)) }
-    const held = perform({}, Result.getOrThrow(Transition.acquire({}, request, 0n)))
+    const taken = Result.getOrThrow(Transition.acquire({}, request, 0n))
+    expect(taken.record.owner).toBe("\ufffd")
+    const held = perform({}, taken)
     expect(Result.isSuccess(Transition.release(held, request, 0n))).toBe(true)
   })
 })

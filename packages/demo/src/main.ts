@@ -145,7 +145,12 @@ const demo = Command.make("demo", {
 }, ({ context, kubeconfig, lock, namespace, rounds, workers }) => {
   const settings = { namespace, workers, rounds, withLock: lock }
   return Option.match(kubeconfig, {
-    onNone: () => Effect.provide(embedded(settings), KubeApiServer.layer()),
+    onNone: () =>
+      Option.isSome(context)
+        ? Effect.fail(
+          new CheckFailed({ message: "--context says which context of a kubeconfig: give --kubeconfig too" })
+        )
+        : Effect.provide(embedded(settings), KubeApiServer.layer()),
     onSome: (file) => {
       const cluster = { file, ...(Option.isSome(context) ? { context: context.value } : {}) }
       return Effect.provide(Effect.scoped(run({ ...settings, cluster })), KubeTransport.layerFile(file, cluster))
@@ -155,6 +160,9 @@ const demo = Command.make("demo", {
   "Several processes contend for one lock on a ConfigMap and, inside it, change a counter that loses updates without the " +
     "lock. At the end the demo checks that no two holds overlapped and no update was lost; if not, it exits with 1."
 ))
+
+// Whoever reads along (`| head`) may have gone: end as on Ctrl-C, so that nothing is left on the cluster.
+stdout.on("error", () => process.kill(process.pid, "SIGINT"))
 
 Command.run(demo, { version: "0.0.0" }).pipe(
   Effect.catchTag(

@@ -1,7 +1,7 @@
 /** One worker process of the demo: a read-modify-write on a ConfigMap, again and again, under the lock or without it. */
 import { NodeRuntime } from "@effect/platform-node"
 import { KubeAnnotationStore, KubeLock, type KubeResponse, KubeTransport, ResourceRef } from "@kubelock/kube"
-import { Clock, Console, Effect, Layer, Random, Ref, Result, Schedule, Schema } from "effect"
+import { Clock, Console, Effect, Layer, Logger, Random, Ref, Result, Schedule, Schema } from "effect"
 import { argv } from "node:process"
 import { type Cluster, type Cost, Message, Orders, type Section } from "./Message.ts"
 
@@ -67,13 +67,16 @@ const work = Effect.fnUntraced(function*(orders: typeof Orders.Type) {
     )
     const done = yield* section.pipe(Effect.ensuring(Effect.ignore(costed(locks.release(lease), () => "release"))))
     return { ...done, fencingToken: String(lease.fencingToken) }
-  }).pipe(Effect.provide(Layer.provide(KubeLock.layer, Layer.provide(KubeAnnotationStore.layer, counting))))
+  })
 
-  for (let round = 0; round < orders.rounds; round++) {
-    const done: Section = yield* orders.withLock ? lockedSection : section
-    yield* tell(done)
-    yield* Effect.sleep(yield* Random.nextBetween(0, 20))
-  }
+  const rounds = Effect.gen(function*() {
+    for (let round = 0; round < orders.rounds; round++) {
+      const done: Section = yield* orders.withLock ? lockedSection : section
+      yield* tell(done)
+      yield* Effect.sleep(yield* Random.nextBetween(0, 20))
+    }
+  })
+  yield* Effect.provide(rounds, Layer.provide(KubeLock.layer, Layer.provide(KubeAnnotationStore.layer, counting)))
   const cost: Cost = { _tag: "Cost", worker: orders.worker, operations }
   yield* tell(cost)
 })
@@ -83,4 +86,5 @@ const main = Effect.gen(function*() {
   yield* Effect.provide(work(orders), transportOf(orders.cluster))
 })
 
-NodeRuntime.runMain(main)
+// Standard output is for messages alone.
+NodeRuntime.runMain(Effect.provide(main, Logger.layer([Logger.withConsoleError(Logger.defaultLogger)])))

@@ -41,7 +41,7 @@ export interface ObjectMetadata {
   readonly annotations: AnnotationEdit.Annotations
 }
 
-/** @category services @since 0.1.0 */
+/** Reads and edits the annotations of one object at a time. @category services @since 0.1.0 */
 export class AnnotationStore extends Context.Service<AnnotationStore, {
   /** The object as it is. */
   readonly get: (ref: ResourceRef.ResourceRef) => Effect.Effect<ObjectMetadata, KubeError>

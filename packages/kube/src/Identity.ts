@@ -7,6 +7,11 @@
  * The default is made once per process from the host's name (in a Pod, the Pod's name), the process id and randomness. So two
  * processes never share it, and a person who reads it knows where to look.
  *
+ * **Gotchas**
+ *
+ * It is read from the context of whoever calls `acquire` or `release`, each time: provide another to the program, not to the
+ * layer of `KubeLock`.
+ *
  * **Example** (A program that names its owner once)
  *
  * ```ts
@@ -24,7 +29,7 @@ import { Context, Effect, Random } from "effect"
 import { hostname } from "node:os"
 import { pid } from "node:process"
 
-/** @category models @since 0.1.0 */
+/** What a process is called where nobody says otherwise. @category models @since 0.1.0 */
 export interface Identity {
   /** The owner of a lock that was acquired without naming one. */
   readonly owner: string
@@ -37,7 +42,7 @@ const randomText = Effect.map(
   (numbers) => numbers.map((number) => number.toString(36).padStart(6, "0")).join("")
 )
 
-/** @category services @since 0.1.0 */
+/** The identity in force: made once per process unless provided otherwise. @category services @since 0.1.0 */
 export const Identity: Context.Reference<Identity> = Context.Reference<Identity>("@kubelock/kube/Identity", {
   defaultValue: () => {
     const process = Effect.runSync(randomText)

@@ -95,7 +95,7 @@ const PartialObjectMetadata = Schema.fromJsonString(Schema.Struct({
 
 const decodeMetadata = Schema.decodeUnknownEffect(PartialObjectMetadata)
 
-/** @category layers @since 0.1.0 */
+/** The annotation store of the cluster that the transport leads to. @category layers @since 0.1.0 */
 export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.effect(
   AnnotationStore,
   Effect.gen(function*() {
@@ -124,7 +124,8 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
         return yield* Effect.catchIf(
           send(patchRequest(ref, hasNone ? patchOfNone(edits) : patchOf(edits))),
           isRefusal,
-          () => Effect.fail(new AnnotationEdit.EditRefused({ keys: edits.map(({ key }) => key) }))
+          ({ reason }) =>
+            Effect.fail(new AnnotationEdit.EditRefused({ keys: edits.map(({ key }) => key), said: reason.message }))
         )
       })
     })

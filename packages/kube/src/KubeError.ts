@@ -441,7 +441,9 @@ const invalid = (object: string, status: number, said: Option.Option<Status.Stat
       reason: Status.oneLine(reason, 100),
       message: Status.oneLine(message, 300)
     }))
-  const causesText = causes.map(({ field, message }) => ` ${field === "" ? "" : `${field}: `}${message}.`).join("")
+  // A server that validates in several passes names a cause once in each.
+  const distinct = new Set(causes.map(({ field, message }) => ` ${field === "" ? "" : `${field}: `}${message}.`))
+  const causesText = [...distinct].join("")
   return new Invalid({ status, causes, message: `The request about ${object} was refused. ${saidText}${causesText}` })
 }
 

@@ -41,6 +41,7 @@ import {
   type AlreadyExists,
   AnnotationEdit,
   InvalidConfig,
+  isInvalidConfig,
   LockName,
   LockRecord,
   LockState,
@@ -50,7 +51,7 @@ import {
   Transition,
   Ttl
 } from "@kubelock/core"
-import { Clock, Context, Duration, Effect, Layer, Result } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Layer, Result } from "effect"
 import { AnnotationStore, type ObjectMetadata } from "./AnnotationStore.ts"
 import { Identity, nextAcquisitionId } from "./Identity.ts"
 import { Conflict, KubeError } from "./KubeError.ts"
@@ -112,7 +113,7 @@ export interface LockInfo {
 
 type Refused = InvalidConfig | MalformedRecord | KubeError
 
-/** @category services @since 0.1.0 */
+/** Takes, renews, gives back and shows locks, one attempt each. @category services @since 0.1.0 */
 export class KubeLock extends Context.Service<KubeLock, {
   /**
    * Takes the lock if it is free or expired.
@@ -184,36 +185,48 @@ const make = Effect.gen(function*() {
     undo: (edits: ReadonlyArray<Edit>) => Effect.Effect<void> = () => Effect.void
   ): Effect.Effect<Performed<Edit>, E | KubeError> =>
     Effect.uninterruptibleMask((restore) => {
-      const perhapsMade: Array<ReadonlyArray<Edit>> = []
-      const refused: Array<ReadonlyArray<Edit>> = []
+      const perhapsMade: Array<Attempt<Edit>> = []
+      const refused: Array<Attempt<Edit>> = []
       return Effect.gen(function*() {
         const backoff = yield* RetryPolicy.start
         let isBelief = believed !== undefined
         let annotations = believed ?? (yield* restore(read(resource, backoff))).annotations
         while (true) {
-          const edits = yield* Effect.fromResult(decide(annotations, yield* Clock.currentTimeNanos))
+          const sentAtNanos = yield* Clock.currentTimeNanos
+          const decision = decide(annotations, sentAtNanos)
+          if (Result.isFailure(decision)) {
+            // What was only believed is no ground to refuse anything.
+            if (!isBelief || isInvalidConfig(decision.failure)) return yield* Effect.fail(decision.failure)
+            annotations = (yield* restore(read(resource, backoff))).annotations
+            isBelief = false
+            continue
+          }
+          const edits = decision.success
+          const attempt = { edits, sentAtNanos }
           const answer = yield* Effect.result(store.edit(resource, edits))
           if (Result.isSuccess(answer)) {
-            perhapsMade.push(edits)
+            perhapsMade.push(attempt)
             // Whoever interrupted us while the answer was on its way will never see it.
             yield* restore(Effect.void)
             return { edits, after: answer.success }
           }
           const error = answer.failure
           if (error._tag === "KubeError") {
-            if (error.outcomeUnknown) perhapsMade.push(edits)
+            if (error.outcomeUnknown) perhapsMade.push(attempt)
             yield* restore(backoff(error))
           } else {
-            refused.push(edits)
+            refused.push(attempt)
             if (!isBelief) yield* restore(backoff(conflict(resource, error)))
           }
           const after = yield* restore(read(resource, backoff))
           const nowNanos = yield* Clock.currentTimeNanos
           const isThere = (edit: Edit) => isRecordThere(edit, after.annotations, nowNanos)
           // A proxy may have sent the request twice: the answer is then that of the repetition, and a record of ours tells.
-          const landed = refused.find((edits) => edits.every(isThere)) ??
-            perhapsMade.find((edits) => edits.every((edit) => isThere(edit) || isGone(edit, after.annotations)))
-          if (landed !== undefined) return { edits: landed, after }
+          const landed = refused.find(({ edits }) => edits.every(isThere)) ??
+            perhapsMade.find(({ edits, sentAtNanos }) =>
+              edits.every((edit) => isThere(edit) || wasRemoved(edit, after.annotations, sentAtNanos))
+            )
+          if (landed !== undefined) return { edits: landed.edits, after }
           annotations = after.annotations
           isBelief = false
         }
@@ -221,8 +234,11 @@ const make = Effect.gen(function*() {
         Effect.mapError((error) =>
           error instanceof KubeError && perhapsMade.length > 0 && !error.outcomeUnknown ? error.withLostAnswer() : error
         ),
-        // All at once, so that it takes no longer than one request may.
-        Effect.onError(() => Effect.forEach(perhapsMade, undo, { concurrency: "unbounded", discard: true }))
+        Effect.onError((cause) => {
+          const toUndo = Cause.hasInterrupts(cause) ? [...perhapsMade, ...refused] : perhapsMade
+          // All at once, so that it takes no longer than one request may.
+          return Effect.forEach(toUndo, ({ edits }) => undo(edits), { concurrency: "unbounded", discard: true })
+        })
       )
     })
 
@@ -245,7 +261,7 @@ const make = Effect.gen(function*() {
     const resource = yield* Effect.fromResult(ResourceRef.validate(options.resource))
     const ttl = yield* Effect.fromResult(Ttl.make(options.ttl))
     const locks = yield* Effect.fromResult(Result.all(options.names.map(LockName.make)))
-    const owner = options.owner ?? (yield* Identity).owner
+    const owner = yield* ownerOf(options)
     const id = yield* nextAcquisitionId
     if (locks.length === 0) return []
     const requests = locks.map((lock) => ({ lock, resource: ResourceRef.describe(resource), owner, id, ttl }))
@@ -266,9 +282,13 @@ const make = Effect.gen(function*() {
   })
 
   const releaseAll = Effect.fnUntraced(function*(leases: ReadonlyArray<Lease>) {
-    const [first] = leases
+    const [first] = yield* Effect.fromResult(Result.all(leases.map(validateLease)))
     if (first === undefined) return
     const resource = first.resource
+    const twice = leases.find(({ name }, index) => leases.findIndex((lease) => lease.name === name) !== index)
+    if (twice !== undefined) {
+      return yield* new InvalidConfig({ field: "leases", value: twice.name, problem: "two of them are of this lock" })
+    }
     const elsewhere = leases.find((lease) => ResourceRef.toPath(lease.resource) !== ResourceRef.toPath(resource))
     if (elsewhere !== undefined) {
       return yield* new InvalidConfig({
@@ -302,6 +322,7 @@ const make = Effect.gen(function*() {
     }),
     acquireAll: Effect.fn("KubeLock.acquireAll")(acquireAll),
     renew: Effect.fn("KubeLock.renew")(function*(lease) {
+      yield* Effect.fromResult(validateLease(lease))
       const { edits } = yield* perform(
         lease.resource,
         believedOf([lease]),
@@ -317,7 +338,7 @@ const make = Effect.gen(function*() {
       const request = {
         lock,
         resource: ResourceRef.describe(resource),
-        owner: held.owner ?? (yield* Identity).owner
+        owner: yield* ownerOf(held)
       }
       yield* perform(
         resource,
@@ -329,7 +350,7 @@ const make = Effect.gen(function*() {
     inspect: Effect.fn("KubeLock.inspect")(inspect),
     list: Effect.fn("KubeLock.list")(function*(resource) {
       yield* Effect.fromResult(ResourceRef.validate(resource))
-      const { annotations } = yield* read(resource, yield* RetryPolicy.start)
+      const { annotations } = yield* read(resource, yield* RetryPolicy.start).pipe(forPurpose("list", []))
       const nowNanos = yield* Clock.currentTimeNanos
       return LockState.readAll(annotations, nowNanos).map(([lock, state]) => infoOf(resource, lock, state, nowNanos))
     }),
@@ -354,6 +375,12 @@ const make = Effect.gen(function*() {
   })
 })
 
+/** Edits that were sent, and when they were decided on. */
+interface Attempt<Edit> {
+  readonly edits: ReadonlyArray<Edit>
+  readonly sentAtNanos: bigint
+}
+
 interface Performed<Edit> {
   readonly edits: ReadonlyArray<Edit>
   readonly after: ObjectMetadata
@@ -365,7 +392,9 @@ const forPurpose =
   <A, E, R>(self: Effect.Effect<A, E | KubeError, R>): Effect.Effect<A, E | KubeError, R> =>
     Effect.mapError(self, (error) => {
       if (!(error instanceof KubeError)) return error
-      const named = `${locks.length === 1 ? "lock" : "locks"} ${locks.map((lock) => JSON.stringify(lock)).join(", ")}`
+      const named = [locks.length === 1 ? "lock" : "locks", locks.map((lock) => JSON.stringify(lock)).join(", ")].join(
+        " "
+      ).trim()
       return error.withPurpose(`${operation} ${named}${owner === undefined ? "" : ` as ${JSON.stringify(owner)}`}`)
     })
 
@@ -379,9 +408,47 @@ const isRecordThere = (
   AnnotationEdit.get(annotations, edit.key) === edit.value &&
   !LockRecord.isExpired(edit.record, nowNanos)
 
-/** Whether what an edit was to remove is there no longer. */
-const isGone = (edit: AnnotationEdit.AnnotationEdit, annotations: AnnotationEdit.Annotations): boolean =>
-  edit.value === undefined && AnnotationEdit.get(annotations, edit.key) !== edit.expected
+/**
+ * Whether a removal whose answer was lost has been made. The acquisition that it was about must be gone; where another has come
+ * in its place since, it can only have come after the removal.
+ */
+const wasRemoved = (
+  edit: AnnotationEdit.AnnotationEdit | Transition.RemovalEdit,
+  annotations: AnnotationEdit.Annotations,
+  sentAtNanos: bigint
+): boolean => {
+  if (!("removed" in edit)) return false
+  const text = AnnotationEdit.get(annotations, edit.key)
+  if (text === undefined) return true
+  const found = Result.getOrUndefined(LockRecord.parse(text))
+  if (text === edit.expected || found === undefined) return false
+  const isRenewed = found.id !== undefined && found.id === edit.removed?.id
+  return !isRenewed && found.createdAtNanos >= sentAtNanos
+}
+
+const ownerOf = Effect.fnUntraced(function*({ owner }: { readonly owner?: string | undefined }) {
+  if (owner === undefined) return (yield* Identity).owner
+  if (typeof owner === "string") return owner
+  return yield* new InvalidConfig({ field: "owner", value: String(owner), problem: "it must be a string, or left out" })
+})
+
+/** A lease is a value, and may have been stored and read badly on its way back. */
+const validateLease = (lease: Lease): Result.Result<Lease, InvalidConfig> =>
+  Result.gen(function*() {
+    yield* ResourceRef.validate(lease.resource)
+    yield* LockName.make(lease.name)
+    const { createdAtNanos, ttlNanos } = lease.record
+    if (typeof createdAtNanos !== "bigint" || typeof ttlNanos !== "bigint" || typeof lease.id !== "string") {
+      return yield* Result.fail(
+        new InvalidConfig({
+          field: "lease",
+          value: lease.name,
+          problem: "it is not as acquire or renew returned it: times must be bigint, its id a string"
+        })
+      )
+    }
+    return lease
+  })
 
 const requestOf = ({ id, name, owner, resource }: Lease): Transition.OwnerRequest => ({
   lock: name,

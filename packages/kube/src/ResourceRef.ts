@@ -26,7 +26,7 @@
 import { InvalidConfig } from "@kubelock/core"
 import { Result } from "effect"
 
-/** @category models @since 0.1.0 */
+/** An object on a cluster. @category models @since 0.1.0 */
 export interface ResourceRef {
   /** The API group; `""` is the core group. */
   readonly group: string
@@ -38,13 +38,13 @@ export interface ResourceRef {
   readonly name: string
 }
 
-/** @category models @since 0.1.0 */
+/** Names an object of a namespaced resource. @category models @since 0.1.0 */
 export interface Namespaced {
   readonly namespace: string
   readonly name: string
 }
 
-/** @category models @since 0.1.0 */
+/** Names an object of a cluster-scoped resource. @category models @since 0.1.0 */
 export interface ClusterScoped {
   readonly name: string
 }
@@ -68,43 +68,43 @@ const clusterScoped = (group: string, version: string, resource: string) => ({ n
   name
 })
 
-/** @category constructors @since 0.1.0 */
+/** A ConfigMap. @category constructors @since 0.1.0 */
 export const configMap: (object: Namespaced) => ResourceRef = namespaced("", "v1", "configmaps")
 
-/** @category constructors @since 0.1.0 */
+/** A Secret. @category constructors @since 0.1.0 */
 export const secret: (object: Namespaced) => ResourceRef = namespaced("", "v1", "secrets")
 
-/** @category constructors @since 0.1.0 */
+/** A Service. @category constructors @since 0.1.0 */
 export const service: (object: Namespaced) => ResourceRef = namespaced("", "v1", "services")
 
-/** @category constructors @since 0.1.0 */
+/** A ServiceAccount. @category constructors @since 0.1.0 */
 export const serviceAccount: (object: Namespaced) => ResourceRef = namespaced("", "v1", "serviceaccounts")
 
-/** @category constructors @since 0.1.0 */
+/** A Pod. @category constructors @since 0.1.0 */
 export const pod: (object: Namespaced) => ResourceRef = namespaced("", "v1", "pods")
 
-/** @category constructors @since 0.1.0 */
+/** A PersistentVolumeClaim. @category constructors @since 0.1.0 */
 export const persistentVolumeClaim: (object: Namespaced) => ResourceRef = namespaced("", "v1", "persistentvolumeclaims")
 
-/** @category constructors @since 0.1.0 */
+/** A Namespace. @category constructors @since 0.1.0 */
 export const namespace: (object: ClusterScoped) => ResourceRef = clusterScoped("", "v1", "namespaces")
 
-/** @category constructors @since 0.1.0 */
+/** A Node. @category constructors @since 0.1.0 */
 export const node: (object: ClusterScoped) => ResourceRef = clusterScoped("", "v1", "nodes")
 
-/** @category constructors @since 0.1.0 */
+/** A Deployment. The API server counts annotation changes in its `metadata.generation`, unlike that of other kinds. @category constructors @since 0.1.0 */
 export const deployment: (object: Namespaced) => ResourceRef = namespaced("apps", "v1", "deployments")
 
-/** @category constructors @since 0.1.0 */
+/** A StatefulSet. @category constructors @since 0.1.0 */
 export const statefulSet: (object: Namespaced) => ResourceRef = namespaced("apps", "v1", "statefulsets")
 
-/** @category constructors @since 0.1.0 */
+/** A DaemonSet. @category constructors @since 0.1.0 */
 export const daemonSet: (object: Namespaced) => ResourceRef = namespaced("apps", "v1", "daemonsets")
 
-/** @category constructors @since 0.1.0 */
+/** A Job. @category constructors @since 0.1.0 */
 export const job: (object: Namespaced) => ResourceRef = namespaced("batch", "v1", "jobs")
 
-/** @category constructors @since 0.1.0 */
+/** A CronJob. @category constructors @since 0.1.0 */
 export const cronJob: (object: Namespaced) => ResourceRef = namespaced("batch", "v1", "cronjobs")
 
 /** A `coordination.k8s.io` Lease, used as a mere carrier of annotations: its spec is left alone. @category constructors @since 0.1.0 */
@@ -124,16 +124,16 @@ const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
  * @since 0.1.0
  */
 export const validate = (ref: ResourceRef): Result.Result<ResourceRef, InvalidConfig> => {
-  const refuse = (field: string, value: string, problem: string) =>
-    Result.fail(new InvalidConfig({ field: `resource ${field}`, value, problem }))
-  if (ref.group !== "" && !(subdomain.test(ref.group) && ref.group.length <= 253)) {
+  const refuse = (field: string, value: unknown, problem: string) =>
+    Result.fail(new InvalidConfig({ field: `resource ${field}`, value: String(value), problem }))
+  if (ref.group !== "" && !(matches(subdomain, ref.group) && ref.group.length <= 253)) {
     return refuse("group", ref.group, "it must be a DNS name, or empty for the core group")
   }
-  if (!label.test(ref.version)) return refuse("version", ref.version, "it must be an API version such as v1")
-  if (!label.test(ref.resource)) {
+  if (!matches(label, ref.version)) return refuse("version", ref.version, "it must be an API version such as v1")
+  if (!matches(label, ref.resource)) {
     return refuse("type", ref.resource, "it must be the plural, lower-case name of the resource, such as configmaps")
   }
-  if (ref.namespace !== undefined && !label.test(ref.namespace)) {
+  if (ref.namespace !== undefined && !matches(label, ref.namespace)) {
     return refuse("namespace", ref.namespace, "it must be a DNS label; leave it out for a cluster-scoped resource")
   }
   if (!isPathSegment(ref.name)) {
@@ -146,9 +146,13 @@ export const validate = (ref: ResourceRef): Result.Result<ResourceRef, InvalidCo
   return Result.succeed(ref)
 }
 
+// A pattern would take `undefined` for the text "undefined": a program without types may get here.
+const matches = (pattern: RegExp, text: unknown): boolean => typeof text === "string" && pattern.test(text)
+
 // k8s.io/apimachinery/pkg/api/validation/path: IsValidPathSegmentName
-const isPathSegment = (name: string): boolean =>
-  name.length >= 1 && name.length <= 253 && name !== "." && name !== ".." && !/[/%]/.test(name) && name.isWellFormed()
+const isPathSegment = (name: unknown): boolean =>
+  typeof name === "string" && name.length >= 1 && name.length <= 253 && name !== "." && name !== ".." &&
+  !/[/%]/.test(name) && name.isWellFormed()
 
 /** The object's path on the API server. @category conversions @since 0.1.0 */
 export const toPath = ({ group, name, namespace, resource, version }: ResourceRef): string =>

@@ -6,6 +6,11 @@
  * Every schedule of {@link defaults} is bounded and jittered. Where the server says how long to wait (`Retry-After`), that is
  * the least; if it asks for more than `retryAfterAtMost`, the error is returned at once.
  *
+ * **Gotchas**
+ *
+ * The policy is read from the context of whoever calls `acquire` and the others, each time: provide it to the program, not to
+ * the layer of `KubeLock`.
+ *
  * **Example** (Giving up at the first conflict)
  *
  * ```ts
@@ -55,7 +60,7 @@ export const defaults: RetryPolicy = {
   retryAfterAtMost: Duration.seconds(30)
 }
 
-/** @category services @since 0.1.0 */
+/** The policy in force; {@link defaults} unless provided otherwise. @category services @since 0.1.0 */
 export const RetryPolicy: Context.Reference<RetryPolicy> = Context.Reference<RetryPolicy>(
   "@kubelock/kube/RetryPolicy",
   {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { AnnotationEdit } from "@kubelock/core"
+import { AnnotationEdit, LockRecord } from "@kubelock/core"
 import {
   AnnotationStore,
   Forbidden,
@@ -31,11 +31,16 @@ interface Losses {
   answers: number
   requests: number
   repeated?: number
+  /** What of the lost requests arrives after all, and after how many others. */
+  arrivesAfter?: number
+  /** Refuses every write, whatever it expects. */
+  refuses?: boolean
 }
 
 /** A store in memory that stops one of its requests, and answers others as a broken connection would. */
 const world = (options: { readonly stop?: Stop; readonly losses?: Losses; readonly mayRead?: boolean }) => {
   let requests = 0
+  let late: { readonly effect: Effect.Effect<void>; readonly after: number } | undefined
   const losses = options.losses ?? { answers: 0, requests: 0 }
   const lost = (method: string) =>
     new KubeError({
@@ -57,9 +62,14 @@ const world = (options: { readonly stop?: Stop; readonly losses?: Losses; readon
           : Effect.void
       if (method === "PATCH" && losses.requests > 0) {
         losses.requests--
+        late = { effect: Effect.asVoid(Effect.ignore(effect)), after: number + (losses.arrivesAfter ?? Infinity) }
         return Effect.fail(lost(method))
       }
       return Effect.gen(function*() {
+        if (late !== undefined && late.after < number) {
+          yield* late.effect
+          late = undefined
+        }
         yield* pauseAt("before the request is applied")
         if (method === "PATCH" && (losses.repeated ?? 0) > 0) {
           losses.repeated!--
@@ -78,7 +88,13 @@ const world = (options: { readonly stop?: Stop; readonly losses?: Losses; readon
     AnnotationStore,
     Effect.map(AnnotationStore, (store) => ({
       get: (ref) => options.mayRead === false ? Effect.fail(forbidden) : through("GET", store.get(ref)),
-      edit: (ref, edits) => through("PATCH", store.edit(ref, edits))
+      edit: (ref, edits) =>
+        through(
+          "PATCH",
+          losses.refuses === true
+            ? Effect.fail(new AnnotationEdit.EditRefused({ keys: [key], said: "a webhook says no" }))
+            : store.edit(ref, edits)
+        )
     }))
   )
   const memory = Layer.fresh(AnnotationStore.layerMemory([resource]))
@@ -136,6 +152,18 @@ describe("an interrupted operation", () => {
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(yield* annotations, {})
     }).pipe(Effect.provide(world({ losses: { answers: 1, requests: 0 } }))))
+
+  it.effect("at once, while it reads", () =>
+    Effect.gen(function*() {
+      const stop = yield* stopAt(2, "before the request is applied")
+      yield* Effect.gen(function*() {
+        yield* (yield* MemoryObjects).put(resource, expired)
+        const fiber = yield* Effect.forkChild(Effect.flatMap(KubeLock, (locks) => locks.acquire(target)))
+        yield* Deferred.await(stop.reached)
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(yield* annotations, expired)
+      }).pipe(Effect.provide(world({ stop })))
+    }))
 
   it.effect("renew keeps the lock, whether the renewal was made or not", () =>
     Effect.forEach(places, (place) =>
@@ -230,4 +258,84 @@ describe("a write that is sent twice on its way", () => {
       assert.deepStrictEqual(yield* annotations, {})
     }).pipe(Effect.provide(world({ losses })))
   })
+})
+
+describe("an uncertain write", () => {
+  const ended = <A, E, R, E2 = never>(
+    effect: Effect.Effect<A, E, R>,
+    meanwhile: Effect.Effect<unknown, E2, R> = Effect.void
+  ) =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(effect)
+      yield* TestClock.adjust(0)
+      yield* meanwhile
+      while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("1 second")
+      return yield* Fiber.join(fiber)
+    })
+
+  it.effect("that lands late is known again, and not made twice", () =>
+    Effect.gen(function*() {
+      const locks = yield* KubeLock
+      const lease = yield* ended(locks.acquire(target))
+      assert.include((yield* annotations)[key], lease.id)
+      assert.strictEqual((yield* annotations)[key], LockRecord.format(lease.record))
+      yield* locks.release(lease)
+      assert.deepStrictEqual(yield* annotations, {})
+    }).pipe(Effect.provide(world({ losses: { answers: 0, requests: 1, arrivesAfter: 1 } }))))
+
+  it.effect("whose lock expires before anybody can look has not taken it", () => {
+    const losses = { answers: 1, requests: 0 }
+    return Effect.gen(function*() {
+      const locks = yield* KubeLock
+      const lease = yield* ended(locks.acquire({ ...target, ttl: "1 millis" }))
+      assert.isAbove(Number(lease.record.createdAtNanos), 0)
+      assert.strictEqual((yield* annotations)[key], LockRecord.format(lease.record))
+    }).pipe(Effect.provide(world({ losses })))
+  })
+
+  const renewedMeanwhile = (
+    operate: (locks: KubeLock["Service"]) => Effect.Effect<unknown, { readonly message: string }>
+  ) => {
+    const losses = { answers: 0, requests: 0 }
+    return Effect.gen(function*() {
+      const locks = yield* KubeLock
+      const lease = yield* locks.acquire({ ...target, owner: "me" })
+      yield* TestClock.adjust("1 second")
+      losses.requests = 1
+      yield* ended(operate(locks), Effect.andThen(TestClock.adjust("10 millis"), locks.renew(lease)))
+      assert.deepStrictEqual(yield* annotations, {})
+    }).pipe(Effect.provide(world({ losses })))
+  }
+
+  it.effect("release by owner frees the lock, though its holder renews in between", () =>
+    renewedMeanwhile((locks) => locks.release({ ...target, owner: "me" })))
+
+  it.effect("break frees the lock, though its holder renews in between", () =>
+    renewedMeanwhile((locks) => locks.break(target)))
+
+  it.effect("release by owner does not touch the next holder's lock", () => {
+    const losses = { answers: 0, requests: 0 }
+    return Effect.gen(function*() {
+      const locks = yield* KubeLock
+      yield* locks.acquire({ ...target, owner: "shared" })
+      yield* TestClock.adjust("1 second")
+      losses.answers = 1
+      let next: string | undefined
+      yield* ended(
+        locks.release({ ...target, owner: "shared" }),
+        Effect.map(locks.acquire({ ...target, owner: "shared" }), ({ id }) => {
+          next = id
+        })
+      )
+      assert.include((yield* annotations)[key], next)
+    }).pipe(Effect.provide(world({ losses })))
+  })
+
+  it.effect("is given up when the server refuses it without end, in the server's words", () =>
+    Effect.gen(function*() {
+      const locks = yield* KubeLock
+      const error = yield* Effect.flip(ended(locks.acquire(target)))
+      assert.strictEqual(error._tag === "KubeError" && error.reason._tag, "Conflict")
+      assert.include(error.message, "a webhook says no")
+    }).pipe(Effect.provide(world({ losses: { answers: 0, requests: 0, refuses: true } }))))
 })

@@ -112,15 +112,22 @@ layer(services)("an operation costs", (it) => {
       assert.deepStrictEqual(yield* requestsOf(locks.break(target)), ["GET 200", "PATCH 200"])
     }))
 
+  it.effect("a GET to find that a lease has expired", () =>
+    Effect.gen(function*() {
+      const locks = yield* KubeLock
+      const resource = yield* (yield* World).object()
+      const lease = yield* locks.acquire({ resource, name: "x", ttl: "1 second" })
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* requestsOf(locks.renew(lease)), ["GET 200"])
+    }))
+
   it.effect("nothing at all, where the request cannot be meant", () =>
     Effect.gen(function*() {
       const locks = yield* KubeLock
       const resource = yield* (yield* World).object()
       assert.deepStrictEqual(yield* requestsOf(locks.acquire({ resource, name: "x", ttl: -1 })), [])
       assert.deepStrictEqual(yield* requestsOf(locks.acquireAll({ resource, names: [] })), [])
-      const lease = yield* locks.acquire({ resource, name: "x", ttl: "1 second" })
-      yield* TestClock.adjust("2 seconds")
-      assert.deepStrictEqual(yield* requestsOf(locks.renew(lease)), [])
+      assert.deepStrictEqual(yield* requestsOf(locks.acquireAll({ resource, names: ["x", "x"] })), [])
     }))
 
   it.effect("no conflict and no retry while others write the object at the same time", () =>
@@ -172,9 +179,10 @@ layer(services)("an operation costs", (it) => {
       yield* Effect.result(locks.release({ resource, name: "x" }))
       const requests = yield* server.requests
       assert.isAtLeast(requests.length, 7)
-      for (const { query, responseBytes } of requests) {
+      for (const { method, query, responseBytes } of requests) {
         assert.isBelow(responseBytes, 2_048)
-        assert.notMatch(query, /fieldManager=(?!kubelock(&|$))/)
+        const fieldManagers = new URLSearchParams(query).getAll("fieldManager")
+        assert.deepStrictEqual(fieldManagers, method === "PATCH" ? ["kubelock"] : [])
       }
     }))
 

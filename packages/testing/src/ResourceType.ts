@@ -33,6 +33,8 @@ export interface ResourceType {
   readonly builtIn?: boolean | undefined
   /** Whether `metadata.generation` counts the changes outside of `metadata`. Defaults to true. */
   readonly generation?: boolean | undefined
+  /** Whether the generation counts changes of annotations too, as a Deployment's does. Defaults to false. */
+  readonly generationCountsAnnotations?: boolean | undefined
   /** Whether an update without a `resourceVersion` is taken. Defaults to false. */
   readonly unconditionalUpdate?: boolean | undefined
   /** Whether a PUT of a missing object creates it. Defaults to false. */
@@ -130,7 +132,7 @@ export const builtIn: ReadonlyArray<ResourceType> = [
   core("serviceaccounts", "ServiceAccount", ["sa"], { returnsDeleted: true }),
   core("services", "Service", ["svc"], { createOnUpdate: true, returnsDeleted: true, names: "label" }),
   apps("daemonsets", "DaemonSet", ["ds"], { generation: true }),
-  apps("deployments", "Deployment", ["deploy"], { generation: true }),
+  apps("deployments", "Deployment", ["deploy"], { generation: true, generationCountsAnnotations: true }),
   apps("replicasets", "ReplicaSet", ["rs"], { generation: true }),
   apps("statefulsets", "StatefulSet", ["sts"], { generation: true, names: "label" }),
   batch("cronjobs", "CronJob", ["cj"], { generation: true }),

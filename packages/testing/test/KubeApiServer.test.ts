@@ -460,15 +460,17 @@ layer(KubeApiServer.layer())("KubeApiServer: create, read, replace, delete", (it
       assert.strictEqual((yield* call("DELETE", `${configMaps}/dry?dryRun=maybe`)).status, 422)
     }))
 
-  it.effect("counts a generation where the type has one", () =>
+  it.effect("counts a generation where the type has one; a Deployment's counts annotations too", () =>
     Effect.gen(function*() {
-      const path = "/apis/apps/v1/namespaces/default/deployments"
-      const created = yield* call("POST", path, { body: { metadata: { name: "d" }, spec: { replicas: 1 } } })
-      assert.strictEqual(at(created.body, "metadata", "generation"), 1)
-      const annotate = { body: { metadata: { annotations: { a: "1" } } }, contentType: mergePatch }
-      const scale = { body: { spec: { replicas: 2 } }, contentType: mergePatch }
-      assert.strictEqual(at((yield* call("PATCH", `${path}/d`, annotate)).body, "metadata", "generation"), 1)
-      assert.strictEqual(at((yield* call("PATCH", `${path}/d`, scale)).body, "metadata", "generation"), 2)
+      for (const [resource, annotated] of [["statefulsets", 1], ["deployments", 2]] as const) {
+        const path = `/apis/apps/v1/namespaces/default/${resource}`
+        const created = yield* call("POST", path, { body: { metadata: { name: "d" }, spec: { replicas: 1 } } })
+        assert.strictEqual(at(created.body, "metadata", "generation"), 1)
+        const annotate = { body: { metadata: { annotations: { a: "1" } } }, contentType: mergePatch }
+        const scale = { body: { spec: { replicas: 2 } }, contentType: mergePatch }
+        assert.strictEqual(at((yield* call("PATCH", `${path}/d`, annotate)).body, "metadata", "generation"), annotated)
+        assert.strictEqual(at((yield* call("PATCH", `${path}/d`, scale)).body, "metadata", "generation"), annotated + 1)
+      }
     }))
 })
 

@@ -23,7 +23,12 @@ const requirements: ReadonlyArray<Requirement> = [
   {
     variable: "KUBELOCK_GO_PEER",
     tests: "the tests beside the Go library",
-    files: ["packages/kube/test/RecordFuzz.test.ts", "packages/kube/test/GoPeer.test.ts"],
+    files: [
+      "packages/kube/test/RecordFuzz.test.ts",
+      "packages/kube/test/GoPeer.test.ts",
+      "packages/kube/test/real/GoSharing.test.ts",
+      "packages/kube/test/real/GoRace.test.ts"
+    ],
     remedy: "KUBELOCK_GO_PEER=$(.ci/go-peer/build)"
   }
 ]

@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { LockRecord } from "@kubelock/core"
-import { AnnotationStore, Identity, KubeLock, ResourceRef } from "@kubelock/kube"
+import { AnnotationStore, Identity, KubeLock, type Lease, ResourceRef } from "@kubelock/kube"
 import { Duration, Effect, Fiber, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { withoutPauses, World } from "./World.ts"
@@ -89,9 +89,23 @@ export const kubeLockSuite = <E>(name: string, services: Layer.Layer<AnnotationS
         yield* TestClock.adjust("1 millis")
         const second = yield* locks.acquire({ resource, name: "x", owner: "b" })
         assert.isTrue(second.fencingToken > first.fencingToken)
-        assert.strictEqual((yield* Effect.flip(locks.renew(first)))._tag, "NotFound")
+        assert.strictEqual((yield* Effect.flip(locks.renew(first)))._tag, "OwnerMismatch")
         assert.strictEqual((yield* Effect.flip(locks.release(first)))._tag, "OwnerMismatch")
         assert.strictEqual(yield* annotation(resource), LockRecord.format(second.record))
+      }))
+
+    test("judges an old lease by what is there, not by what it says", () =>
+      Effect.gen(function*() {
+        const locks = yield* KubeLock
+        const resource = yield* (yield* World).object({ other: "x" })
+        const old = yield* locks.acquire({ resource, name: "x", ttl: "10 seconds" })
+        yield* TestClock.adjust("8 seconds")
+        yield* locks.renew(old)
+        yield* TestClock.adjust("4 seconds")
+        const renewed = yield* locks.renew(old)
+        assert.strictEqual(renewed.record.createdAtNanos, old.record.createdAtNanos + 12_000_000_000n)
+        yield* locks.release(old)
+        assert.isUndefined(yield* annotation(resource))
       }))
 
     test("does not renew what has expired, even if nobody took it", () =>
@@ -259,15 +273,57 @@ export const kubeLockSuite = <E>(name: string, services: Layer.Layer<AnnotationS
         assert.deepStrictEqual(yield* locks.list(resource), [])
       }))
 
+    test("refuses leases that cannot be meant, and touches nothing", () =>
+      Effect.gen(function*() {
+        const locks = yield* KubeLock
+        const resource = yield* (yield* World).object()
+        const elsewhere = yield* (yield* World).object()
+        const lease = yield* locks.acquire({ resource, name: "x" })
+        const other = yield* locks.acquire({ resource: elsewhere, name: "x" })
+        const read: Lease = JSON.parse(
+          JSON.stringify(lease, (_, part) => (typeof part === "bigint" ? String(part) : part))
+        )
+        const bad: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>> = [
+          locks.releaseAll([lease, lease]),
+          locks.releaseAll([lease, other]),
+          locks.release(read),
+          locks.renew(read),
+          locks.renew({ ...lease, resource: { ...resource, namespace: "../../x" } }),
+          locks.release({ ...lease, resource: { ...resource, name: "" } }),
+          locks.release({ ...lease, name: "a/b" as Lease["name"] })
+        ]
+        for (const attempt of bad) {
+          const error = yield* Effect.flip(attempt)
+          assert.strictEqual(error._tag, "InvalidConfig")
+        }
+        assert.strictEqual(yield* annotation(resource), LockRecord.format(lease.record))
+        assert.strictEqual(yield* annotation(elsewhere), LockRecord.format(other.record))
+      }))
+
     test("refuses bad input before it sends anything", () =>
       Effect.gen(function*() {
         const locks = yield* KubeLock
         const resource = ResourceRef.configMap({ namespace: "nowhere", name: "nothing" })
         const lease = { name: "x", owner: "a" }
+        // What a program without types may pass.
+        const untyped = (value: unknown) => value as string
         const bad: ReadonlyArray<
           [string, Effect.Effect<unknown, { readonly _tag: string; readonly message: string }>]
         > = [
           ["lock name", locks.acquire({ resource, name: "no spaces" })],
+          ["lock name", locks.acquire({ resource, name: untyped(undefined) })],
+          ["lock name", locks.acquire({ resource, name: untyped(null) })],
+          ["lock name", locks.inspect({ resource, name: untyped(["a"]) })],
+          ["lock name", locks.inspect({ resource, name: untyped({}) })],
+          ["owner", locks.acquire({ resource, name: "x", owner: untyped(null) })],
+          ["owner", locks.release({ resource, name: "x", owner: untyped(5) })],
+          ["ttl", locks.acquire({ resource, name: "x", ttl: { nanoseconds: -5 } })],
+          ["ttl", locks.acquire({ resource, name: "x", ttl: -0 })],
+          ["resource version", locks.acquire({ resource: { ...resource, version: untyped(undefined) }, name: "x" })],
+          ["resource type", locks.list({ ...resource, resource: untyped(undefined) })],
+          ["resource group", locks.list({ ...resource, group: untyped(undefined) })],
+          ["resource name", locks.list({ ...resource, name: untyped(undefined) })],
+          ["resource namespace", locks.list({ ...resource, namespace: untyped(null) })],
           ["lock name", locks.inspect({ resource, name: "" })],
           ["lock name", locks.break({ resource, name: "a/b" })],
           ["lock name", locks.release({ resource, name: "-" })],

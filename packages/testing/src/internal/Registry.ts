@@ -273,8 +273,12 @@ const withoutDeletion = (metadata: Partial<ObjectMeta>): Partial<ObjectMeta> => 
 
 /** What the generation counts the changes of. */
 const contentOf = (type: ResourceType, object: KubeObject): object => {
-  const { metadata: _, status, ...content } = object
-  return type.builtIn === true ? content : { ...content, status }
+  const { metadata, status, ...content } = object
+  return {
+    ...content,
+    ...(type.builtIn === true ? {} : { status }),
+    ...(type.generationCountsAnnotations === true ? { annotations: metadata.annotations } : {})
+  }
 }
 
 const removeObject = (registry: Registry, target: Target, current: KubeObject, now: string): Change => {
@@ -284,14 +288,19 @@ const removeObject = (registry: Registry, target: Target, current: KubeObject, n
     return stored(registry, target.type, keyOf(target), marked, 200)
   }
   const left = gone(registry, target, current)
+  const resourceVersion = String(left.store.revision)
   return {
     registry: left,
     code: 200,
     answer: target.type.returnsDeleted !== true
       ? Status.deleted(target.type, metadata.name, metadata.uid)
       : isNamespace(target.type)
-      ? { ...current, metadata: { ...metadata, deletionTimestamp: now }, status: { phase: "Terminating" } }
-      : current
+      ? {
+        ...current,
+        metadata: { ...metadata, resourceVersion, deletionTimestamp: now },
+        status: { phase: "Terminating" }
+      }
+      : { ...current, metadata: { ...metadata, resourceVersion } }
   }
 }
 

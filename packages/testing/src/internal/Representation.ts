@@ -23,7 +23,9 @@ export const negotiate = (
     mediaType === "application/json" || mediaType === "*/*"
   )
   if (ranges.length === 0 && type.builtIn === true) {
-    return Result.fail(Status.noAcceptableMediaType(mediaTypes))
+    return Result.fail(
+      Status.noAcceptableMediaType(shape === "object" ? mediaTypes : `${mediaTypes}, ${watchMediaTypes}`)
+    )
   }
   for (const { as, group, version } of ranges) {
     if (as === undefined) {
@@ -44,6 +46,7 @@ export const negotiate = (
 
 // As a real server says; this one writes the first alone.
 const mediaTypes = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+const watchMediaTypes = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
 const metadataForms = new Set(["PartialObjectMetadata", "PartialObjectMetadataList"])
 const metadataVersions = new Set(["v1", "v1beta1"])
 

@@ -5,7 +5,8 @@
  */
 import { KubeApiServer } from "@kubelock/testing"
 import { ControlPlane } from "@kubelock/testing/ControlPlane"
-import { Context, Effect, Layer, Predicate, Schema, type Scope } from "effect"
+import type { ResourceType } from "@kubelock/testing/ResourceType"
+import { Context, Effect, Layer, Predicate, Schedule, Schema, type Scope } from "effect"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { type Address, type NoAnswer, type Reply, type RequestOptions, send, watch } from "../support/Client.ts"
@@ -20,6 +21,8 @@ export interface Ask extends RequestOptions {
 export interface Client {
   readonly namespace: string
   readonly ask: (method: string, path: string, options?: Ask) => Effect.Effect<Reply, NoAnswer>
+  /** Writes down what the program itself makes of the answers. */
+  readonly note: (finding: unknown) => Effect.Effect<void>
   /** Sends all of these at once, and writes down how often each answer came. */
   readonly race: (requests: ReadonlyArray<readonly [method: string, path: string, options?: Ask]>) => Effect.Effect<
     ReadonlyArray<Reply>,
@@ -31,8 +34,19 @@ export interface Client {
     NoAnswer,
     Scope.Scope
   >
-  /** From now on, a watch from resourceVersion 1 is too late. */
+  /** Waits until a path is served; nothing of it is written down. */
+  readonly untilServed: (path: string) => Effect.Effect<void, NoAnswer>
+  /** From now on, a watch of custom resources from resourceVersion 1 is too late. */
   readonly expireHistory: Effect.Effect<void>
+}
+
+/** Custom resources that both servers know from the start. */
+export const widgets: ResourceType = {
+  group: "conformance.example.com",
+  version: "v1",
+  resource: "widgets",
+  kind: "Widget",
+  namespaced: true
 }
 
 interface SideShape {
@@ -57,7 +71,7 @@ export class Embedded extends Context.Service<Embedded, SideShape>()("@kubelock/
         expireHistory: server.expireHistory
       }
     })
-  ).pipe(Layer.provide(KubeApiServer.layer({ tls: true, token })))
+  ).pipe(Layer.provide(KubeApiServer.layer({ tls: true, token, resources: [widgets] })))
 }
 
 const Credentials = Schema.fromJsonString(Schema.Struct({
@@ -73,7 +87,9 @@ export class Real extends Context.Service<Real, SideShape>()("@kubelock/testing/
   static readonly layer = Layer.effect(
     Real,
     Effect.gen(function*() {
-      const { caCertificatePem, kubeconfig, url } = yield* ControlPlane
+      const { caCertificatePem, kubeconfig, registerCustomResource, request, url } = yield* ControlPlane
+      const isRegistered = yield* Effect.isSuccess(request("GET", `/apis/${widgets.group}/${widgets.version}/widgets`))
+      if (!isRegistered) yield* registerCustomResource(widgets)
       const { users: [{ user }] } = yield* Schema.decodeEffect(Credentials)(kubeconfig)
       const cert = user["client-certificate-data"]
       const key = user["client-key-data"]
@@ -81,7 +97,7 @@ export class Real extends Context.Service<Real, SideShape>()("@kubelock/testing/
         server: { url, token: undefined, caCertificate: caCertificatePem },
         agent: yield* agentOf(() => new Https.Agent({ keepAlive: true, ca: caCertificatePem, cert, key })),
         anonymous: yield* agentOf(() => new Https.Agent({ ca: caCertificatePem })),
-        // A watch cache begins when it is first filled, long after 1.
+        // The history of a custom resource begins when it is defined, long after 1.
         expireHistory: Effect.void
       }
     })
@@ -111,7 +127,7 @@ export const transcriptOf = Effect.fnUntraced(function*<E>(
     return {
       whole,
       options: { ...options, agent: isAnonymous ? side.anonymous : side.agent },
-      line: `${method} ${whole}`
+      line: `${method} ${normalize.line(whole)}`
     }
   }
 
@@ -124,7 +140,7 @@ export const transcriptOf = Effect.fnUntraced(function*<E>(
     status: reply.status,
     contentType: reply.headers["content-type"],
     retryAfter: reply.headers["retry-after"],
-    body: reply.body === undefined ? reply.text : normalize(reply.body, ask.anyMessage === true)
+    body: reply.body === undefined ? reply.text : normalize.json(reply.body, ask.anyMessage === true)
   })
 
   const client: Client = {
@@ -135,6 +151,15 @@ export const transcriptOf = Effect.fnUntraced(function*<E>(
       transcript.push([request(method, path, options).line, answerOf(reply, options)])
       return reply
     }),
+    note: (finding) =>
+      Effect.sync(() => {
+        transcript.push(["note", finding])
+      }),
+    untilServed: (path) =>
+      plain("GET", path).pipe(
+        Effect.repeat({ schedule: Schedule.spaced(20), until: ({ status }) => status === 200 }),
+        Effect.asVoid
+      ),
     race: Effect.fnUntraced(function*(requests) {
       const replies = yield* Effect.forEach(requests, (one) => plain(...one), { concurrency: "unbounded" })
       // Who wins is chance, and with it whose resourceVersion is seen: only how often which answer came is not.
@@ -142,7 +167,7 @@ export const transcriptOf = Effect.fnUntraced(function*<E>(
       for (const reply of replies) {
         const answer = reply.status < 300
           ? reply.status
-          : JSON.stringify(makeNormalizer()(reply.body, false))
+          : JSON.stringify(makeNormalizer().json(reply.body, false))
         counts[answer] = (counts[answer] ?? 0) + 1
       }
       transcript.push(["race", counts])
@@ -155,7 +180,7 @@ export const transcriptOf = Effect.fnUntraced(function*<E>(
       return {
         take: Effect.fnUntraced(function*(count) {
           for (let taken = 0; taken < count; taken++) {
-            transcript.push(["event", normalize(yield* opened.next, options?.anyMessage === true)])
+            transcript.push(["event", normalize.json(yield* opened.next, options?.anyMessage === true)])
           }
         }),
         end: Effect.flip(opened.next).pipe(
@@ -181,24 +206,36 @@ const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g
 /** The embedded server keeps no `managedFields`; a real one's say only who wrote. */
 const isLeftOut = (key: string): boolean => key === "managedFields" || key === "selfLink"
 
+/** A real server gives a cause as often as it has run into it, up to four times, depending on the resource. */
+const withoutRepetitions = (causes: ReadonlyArray<unknown>) =>
+  Array.from(new Set(causes.map((cause) => JSON.stringify(cause))), (cause): unknown => JSON.parse(cause))
+
 const makeNormalizer = () => {
-  const seen = new Map<string, string>()
-  const numbered = (kind: string, value: string) => {
-    const name = seen.get(value) ?? `<${kind} ${seen.size}>`
-    seen.set(value, name)
-    return name
+  const seen: Record<string, Array<string>> = { uid: [], resourceVersion: [] }
+  const numbered = (kind: "uid" | "resourceVersion", value: string) => {
+    const values = seen[kind]!
+    if (!values.includes(value)) values.push(value)
+    return `<${kind} ${values.indexOf(value)}>`
   }
   const text = (value: string, key: string): string => {
     if (key === "resourceVersion" && /^[1-9]\d*$/.test(value)) return numbered("resourceVersion", value)
     if (time.test(value)) return "<time>"
-    return value.replaceAll(uuid, (uid) => numbered("uid", uid))
+    return value
+      // A whole object, as a real server has it, `managedFields` included.
+      .replace(/Invalid value: "\{.*\}": /s, "Invalid value: <object>: ")
+      // A place in etcd, which a dry run names in another way.
+      .replace("Key: /registry/", "Key: /")
+      .replaceAll(uuid, (uid) => numbered("uid", uid))
   }
   const walk = (value: unknown, key: string, anyMessage: boolean): unknown => {
     if (Predicate.isString(value)) return key === "message" && anyMessage ? "<any>" : text(value, key)
-    if (Array.isArray(value)) return value.map((item) => walk(item, key, anyMessage))
+    if (Array.isArray(value)) {
+      const items = value.map((item) => walk(item, key, anyMessage))
+      return key === "causes" ? withoutRepetitions(items) : items
+    }
     if (!Predicate.isObject(value)) return value
     // A list's resourceVersion is the whole store's, which others write to.
-    const isList = Array.isArray(value["items"])
+    const isList = "items" in value
     return Object.fromEntries(
       Object.entries(value)
         .filter(([key]) => !isLeftOut(key))
@@ -207,5 +244,12 @@ const makeNormalizer = () => {
         )
     )
   }
-  return (value: unknown, anyMessage: boolean): unknown => walk(value, "", anyMessage)
+  return {
+    json: (value: unknown, anyMessage: boolean): unknown => walk(value, "", anyMessage),
+    line: (path: string): string =>
+      path.replace(
+        /resourceVersion=(\d{2,})/,
+        (_, value: string) => `resourceVersion=${numbered("resourceVersion", value)}`
+      )
+  }
 }

@@ -1,7 +1,7 @@
 /** What is asked of both servers. A case is a small program; what it is answered must be the same on both. */
 import { Effect, type Scope } from "effect"
 import { at, jsonPatch, mergePatch, metadataListOnly, metadataOnly, type NoAnswer } from "../support/Client.ts"
-import type { Ask, Client } from "./Side.ts"
+import { type Ask, type Client, widgets } from "./Side.ts"
 
 type Program = (client: Client) => Effect.Effect<void, NoAnswer | "End", Scope.Scope>
 
@@ -69,7 +69,9 @@ const asMetadata: Ask = { accept: metadataOnly }
 const ofJsonPatch: Record<string, Program> = {
   "takes what is absent beside other annotations, once": jsonPatches({ other: "1" }, take, take),
   "refuses to take what is there, be it empty": jsonPatches({ [key]: "" }, take, [test("")], [test(null)]),
-  "refuses to add below a map that is not there": jsonPatches(undefined, take, [add("v1")], [replace("v1")], [remove()]),
+  "refuses to add below a map that is not there": jsonPatches(undefined, take, [add("v1")], [replace("v1")], [
+    remove()
+  ]),
   "takes annotations: {} for none": jsonPatches({}, take, takeMap),
   "takes the map where there is none, once": jsonPatches(undefined, takeMap, takeMap),
   "refuses to take the map where there is one": jsonPatches({ other: "1" }, takeMap),
@@ -114,7 +116,9 @@ const ofJsonPatch: Record<string, Program> = {
       add("3", "/metadata/annotations/c")
     ]
   ),
-  "writes nothing where nothing changes": jsonPatches({ [key]: "old" }, [test("old"), replace("old")], [], [test("old")]),
+  "writes nothing where nothing changes": jsonPatches({ [key]: "old" }, [test("old"), replace("old")], [], [
+    test("old")
+  ]),
   "tests any text to the letter": jsonPatches(
     { [key]: "old" },
     ...["", " ", "{\"a\":[1,\"~/\"]}", "é😀", "\u0000\b\f\t\n\r\u007f\\\"/", "null", "1"].flatMap((text) => [
@@ -125,10 +129,14 @@ const ofJsonPatch: Record<string, Program> = {
   "compares texts with <, > and & as they are written": jsonPatches(
     { [key]: "a<b>c&d\u2028e\u2029f" },
     [test("a<b>c&d\u2028e\u2029f")],
-    JSON.stringify([test("a<b>c&d\u2028e\u2029f")]).replace(/[<>&\u2028\u2029]/g, (character) =>
-      `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`),
-    JSON.stringify([test("a<b>c&d\u2028e\u2029f")]).replace(/[<>&\u2028\u2029]/g, (character) =>
-      `\\u${character.charCodeAt(0).toString(16).padStart(4, "0").toUpperCase()}`),
+    JSON.stringify([test("a<b>c&d\u2028e\u2029f")]).replace(
+      /[<>&\u2028\u2029]/g,
+      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+    ),
+    JSON.stringify([test("a<b>c&d\u2028e\u2029f")]).replace(
+      /[<>&\u2028\u2029]/g,
+      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0").toUpperCase()}`
+    ),
     `[{"op":"add","path":"${k}","value":"<&>"}]`,
     `[{"op":"test","path":"${k}","value":"<&>"},{"op":"remove","path":"${k}"}]`
   ),
@@ -186,19 +194,31 @@ const ofJsonPatch: Record<string, Program> = {
     { "a.b/c~d": "1" },
     [test("1", "/metadata/annotations/a.b~1c~0d")]
   ),
-  "tests uid and resourceVersion": withObject(configMap("a"), (client, stored) =>
-    Effect.forEach(["uid", "resourceVersion"], (field) =>
-      Effect.forEach([metadataOf(stored, field), "1"], (value) =>
-        client.ask("PATCH", "configmaps/a", {
-          body: [test(value, `/metadata/${field}`)],
-          contentType: jsonPatch
-        })))),
-  "refuses to replace a stale resourceVersion, and takes the right one": withObject(configMap("a"), (client, stored) =>
-    Effect.forEach(["1", "99999999", "0", "", "abc", metadataOf(stored, "resourceVersion")], (resourceVersion) =>
-      client.ask("PATCH", "configmaps/a", {
-        body: [replace(resourceVersion, "/metadata/resourceVersion"), add({ [key]: "x" }, "/metadata/annotations")],
-        contentType: jsonPatch
-      }))),
+  "tests uid and resourceVersion": withObject(
+    configMap("a"),
+    (client, stored) =>
+      Effect.forEach(
+        ["uid", "resourceVersion"],
+        (field) =>
+          Effect.forEach([metadataOf(stored, field), "1"], (value) =>
+            client.ask("PATCH", "configmaps/a", {
+              body: [test(value, `/metadata/${field}`)],
+              contentType: jsonPatch
+            }))
+      )
+  ),
+  "refuses to replace a stale resourceVersion, and takes the right one": withObject(
+    configMap("a"),
+    (client, stored) =>
+      Effect.forEach(
+        ["1", "99999999", "0", "", "abc", metadataOf(stored, "resourceVersion")],
+        (resourceVersion) =>
+          client.ask("PATCH", "configmaps/a", {
+            body: [replace(resourceVersion, "/metadata/resourceVersion"), add({ [key]: "x" }, "/metadata/annotations")],
+            contentType: jsonPatch
+          })
+      )
+  ),
   "keeps what a client cannot change": jsonPatches(
     { other: "1" },
     [replace("00000000-0000-0000-0000-000000000000", "/metadata/uid")],
@@ -284,28 +304,42 @@ const ofMergePatch: Record<string, Program> = {
   ])
 }
 
-const put = (client: Client, body: object, options: Ask = {}) =>
-  client.ask("PUT", "configmaps/a", { body, ...options })
+const put = (client: Client, body: object, options: Ask = {}) => client.ask("PUT", "configmaps/a", { body, ...options })
 
 const ofPut: Record<string, Program> = {
-  "a PUT replaces the whole object": withObject(configMap("a", { a: "1" }, { data: { x: "1" } }), (client) =>
-    Effect.all([put(client, configMap("a", { b: "2" })), put(client, configMap("a", { b: "2" }))])),
-  "a PUT with the right, a stale and a future resourceVersion": withObject(configMap("a"), (client, stored) =>
-    Effect.forEach(
-      [metadataOf(stored, "resourceVersion"), metadataOf(stored, "resourceVersion"), "999999999", "0", "", "abc"],
-      (resourceVersion, index) =>
-        put(client, {
-          apiVersion: "v1",
-          kind: "ConfigMap",
-          metadata: { name: "a", resourceVersion, annotations: { index: String(index) } }
-        })
-    )),
-  "a PUT with the right and a wrong uid": withObject(configMap("a"), (client, stored) =>
-    Effect.forEach([metadataOf(stored, "uid"), "00000000-0000-0000-0000-000000000000"], (uid) =>
-      put(client, { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a", uid } }))),
-  "a PUT of another name or namespace, or of none": withObject(configMap("a"), (client) =>
-    Effect.forEach([{ name: "b" }, { name: "a", namespace: "default" }, {}], (metadata) =>
-      put(client, { apiVersion: "v1", kind: "ConfigMap", metadata }))),
+  "a PUT replaces the whole object": withObject(
+    configMap("a", { a: "1" }, { data: { x: "1" } }),
+    (client) => Effect.all([put(client, configMap("a", { b: "2" })), put(client, configMap("a", { b: "2" }))])
+  ),
+  "a PUT with the right, a stale and a future resourceVersion": withObject(
+    configMap("a"),
+    (client, stored) =>
+      Effect.forEach(
+        [metadataOf(stored, "resourceVersion"), metadataOf(stored, "resourceVersion"), "999999999", "0", "", "abc"],
+        (resourceVersion, index) =>
+          put(client, {
+            apiVersion: "v1",
+            kind: "ConfigMap",
+            metadata: { name: "a", resourceVersion, annotations: { index: String(index) } }
+          })
+      )
+  ),
+  "a PUT with the right and a wrong uid": withObject(
+    configMap("a"),
+    (client, stored) =>
+      Effect.forEach(
+        [metadataOf(stored, "uid"), "00000000-0000-0000-0000-000000000000"],
+        (uid) => put(client, { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a", uid } })
+      )
+  ),
+  "a PUT of another name or namespace, or of none": withObject(
+    configMap("a"),
+    (client) =>
+      Effect.forEach(
+        [{ name: "b" }, { name: "a", namespace: "default" }, {}],
+        (metadata) => put(client, { apiVersion: "v1", kind: "ConfigMap", metadata })
+      )
+  ),
   "a PUT of another kind or version": withObject(configMap("a"), (client) =>
     Effect.forEach(
       [
@@ -320,9 +354,14 @@ const ofPut: Record<string, Program> = {
     )),
   "a PUT of what is not there": (client) =>
     Effect.asVoid(client.ask("PUT", "configmaps/none", { body: configMap("none") })),
-  "a PUT that is no JSON": withObject(configMap("a"), (client) =>
-    Effect.forEach(["", "{", "[]", "null", "\"x\""], (body) =>
-      client.ask("PUT", "configmaps/a", { body, anyMessage: true })))
+  "a PUT that is no JSON": withObject(
+    configMap("a"),
+    (client) =>
+      Effect.forEach(
+        ["", "{", "[]", "null", "\"x\""],
+        (body) => client.ask("PUT", "configmaps/a", { body, anyMessage: true })
+      )
+  )
 }
 
 const ofMetadata: Record<string, Program> = {
@@ -360,8 +399,9 @@ const ofMetadata: Record<string, Program> = {
     Effect.gen(function*() {
       yield* client.ask("POST", "configmaps", { body: configMap("a") })
       for (const accept of ["text/html", "application/xml"]) {
-        yield* client.ask("GET", "configmaps/a", { accept, anyMessage: true })
-        yield* client.ask("PATCH", "configmaps/a", { accept, body: take, contentType: jsonPatch, anyMessage: true })
+        yield* client.ask("GET", "configmaps", { accept })
+        yield* client.ask("GET", "configmaps/a", { accept })
+        yield* client.ask("PATCH", "configmaps/a", { accept, body: take, contentType: jsonPatch })
       }
     })
 }
@@ -405,22 +445,13 @@ const ofWatch: Record<string, Program> = Object.fromEntries(
           yield* patchAs(client, "3")
           yield* watch.take(1)
         })],
-      [`a watch from a resourceVersion that is too old ends with ERROR 410: ${form}`, (client) =>
-        Effect.gen(function*() {
-          yield* client.ask("POST", "configmaps", { body: configMap("a") })
-          yield* client.expireHistory
-          const watch = yield* client.watch("configmaps", {
-            query: { ...oneName, resourceVersion: "1" },
-            accept,
-            anyMessage: true
-          })
-          yield* watch.take(1)
-          yield* watch.end
-        })],
       [`a watch sees objects come into and go out of its selection: ${form}`, (client) =>
         Effect.gen(function*() {
           yield* client.ask("POST", "configmaps", { body: configMap("a") })
-          const watch = yield* client.watch("configmaps", { query: { watch: "true", labelSelector: "team=web" }, accept })
+          const watch = yield* client.watch("configmaps", {
+            query: { watch: "true", labelSelector: "team=web" },
+            accept
+          })
           for (const team of ["web", "web2", "web"]) {
             yield* client.ask("PATCH", "configmaps/a", {
               body: { metadata: { labels: { team } } },
@@ -433,6 +464,64 @@ const ofWatch: Record<string, Program> = Object.fromEntries(
   })
 )
 
+const ofWatchParameters: Record<string, Program> = {
+  "a watch ends after its timeoutSeconds": (client) =>
+    Effect.gen(function*() {
+      yield* client.ask("POST", "configmaps", { body: configMap("a") })
+      const watch = yield* client.watch("configmaps", { query: { ...oneName, timeoutSeconds: "1" } })
+      yield* watch.take(1)
+      yield* watch.end
+    }),
+  "a watch with initial events says where they end": (client) =>
+    Effect.gen(function*() {
+      for (const name of ["b", "a"]) yield* client.ask("POST", "configmaps", { body: configMap(name) })
+      for (const accept of [undefined, metadataOnly]) {
+        const watch = yield* client.watch("configmaps", {
+          query: {
+            watch: "true",
+            sendInitialEvents: "true",
+            resourceVersionMatch: "NotOlderThan",
+            allowWatchBookmarks: "true"
+          },
+          accept
+        })
+        yield* watch.take(3)
+      }
+    }),
+  "a watch of what is not there yet": (client) =>
+    Effect.gen(function*() {
+      const watch = yield* client.watch("configmaps", { query: oneName })
+      yield* client.ask("POST", "configmaps", { body: configMap("b") })
+      yield* client.ask("POST", "configmaps", { body: configMap("a") })
+      yield* watch.take(1)
+    }),
+  "a watch from resourceVersion 0, and of one object without a fieldSelector": (client) =>
+    Effect.gen(function*() {
+      yield* client.ask("POST", "configmaps", { body: configMap("a") })
+      const fromAny = yield* client.watch("configmaps", { query: { ...oneName, resourceVersion: "0" } })
+      yield* fromAny.take(1)
+      const all = yield* client.watch("configmaps", { query: { watch: "1" } })
+      yield* all.take(1)
+    }),
+  "watches that are refused": (client) =>
+    Effect.gen(function*() {
+      for (
+        const query of [
+          { watch: "true", resourceVersion: "abc" },
+          { watch: "true", resourceVersion: "-1" },
+          { watch: "true", fieldSelector: "metadata.uid=1" },
+          { watch: "true", fieldSelector: "nonsense" },
+          { watch: "true", timeoutSeconds: "x" },
+          { watch: "true", sendInitialEvents: "true" }
+        ]
+      ) yield* client.ask("GET", "configmaps", { query })
+      yield* client.ask("GET", "configmaps", { query: oneName, token: "wrong" })
+      yield* client.ask("GET", "configmaps", { query: oneName, accept: "text/html" })
+      yield* client.ask("GET", "nothings", { query: oneName })
+      yield* client.ask("GET", "/apis/nobody.example.com/v1/things", { query: oneName })
+    })
+}
+
 const ofLimits: Record<string, Program> = {
   "annotations of 262144 bytes together are the most": (client) =>
     Effect.gen(function*() {
@@ -440,9 +529,11 @@ const ofLimits: Record<string, Program> = {
         yield* client.ask("POST", "configmaps", { body: configMap(`of-${bytes}`, annotationsOf(bytes)) })
       }
       yield* client.ask("POST", "configmaps", { body: configMap("a", annotationsOf(maxAnnotationBytes - 2)) })
-      for (const body of [[add("1", "/metadata/annotations/b")], [add("12", "/metadata/annotations/b")], [
-        add("é", "/metadata/annotations/k")
-      ]]) {
+      for (
+        const body of [[add("1", "/metadata/annotations/b")], [add("12", "/metadata/annotations/b")], [
+          add("é", "/metadata/annotations/k")
+        ]]
+      ) {
         yield* client.ask("PATCH", "configmaps/a", { body, contentType: jsonPatch, ...asMetadata })
       }
     }),
@@ -485,6 +576,9 @@ const ofLimits: Record<string, Program> = {
     Effect.gen(function*() {
       const names = ["a.b-c9", "A", "-a", "a_b", "a".repeat(253), "a".repeat(254), "é", "a/b", "."]
       for (const name of names) yield* client.ask("POST", "configmaps", { body: configMap(name) })
+      for (const name of ["a.b", "a".repeat(64)]) {
+        yield* client.ask("POST", "/api/v1/namespaces", { body: { metadata: { name } } })
+      }
     }),
   "labels": (client) =>
     Effect.forEach(
@@ -576,14 +670,16 @@ const ofRefusals: Record<string, Program> = {
     ),
   "a new object without a name, with generateName, with a resourceVersion, of another namespace": (client) =>
     Effect.gen(function*() {
-      for (const metadata of [
-        {},
-        { name: "" },
-        { name: "a", resourceVersion: "1" },
-        { name: "a", resourceVersion: "0" },
-        { name: "a", namespace: "default" },
-        { name: "a", uid: "mine", creationTimestamp: "2020-01-01T00:00:00Z", generation: 7 }
-      ]) {
+      for (
+        const metadata of [
+          {},
+          { name: "" },
+          { name: "a", resourceVersion: "1" },
+          { name: "a", resourceVersion: "0" },
+          { name: "a", namespace: "default" },
+          { name: "a", uid: "mine", creationTimestamp: "2020-01-01T00:00:00Z", generation: 7 }
+        ]
+      ) {
         yield* client.ask("POST", "configmaps", { body: { apiVersion: "v1", kind: "ConfigMap", metadata } })
       }
     })
@@ -614,7 +710,11 @@ const ofParameters: Record<string, Program> = {
         "force=maybe"
       ]
       for (const query of queries) {
-        yield* client.ask("PATCH", "configmaps/a", { query, body: [test("1", "/metadata/annotations/other")], contentType: jsonPatch })
+        yield* client.ask("PATCH", "configmaps/a", {
+          query,
+          body: [test("1", "/metadata/annotations/other")],
+          contentType: jsonPatch
+        })
         yield* client.ask("GET", "configmaps/a", { query, ...asMetadata })
       }
     }),
@@ -670,6 +770,25 @@ const ofParameters: Record<string, Program> = {
     })
 }
 
+const ofResourceVersions: Record<string, Program> = {
+  "one counter rises with every write to any object, and with no other request": (client) =>
+    Effect.gen(function*() {
+      const seen: Array<bigint> = []
+      const see = ({ body }: { readonly body: unknown }) => seen.push(BigInt(metadataOf(body, "resourceVersion")))
+      const take = (name: string, value: string) =>
+        client.ask("PATCH", name, { body: { metadata: { annotations: { [key]: value } } }, contentType: mergePatch })
+      see(yield* client.ask("POST", "configmaps", { body: configMap("a") }))
+      see(yield* client.ask("POST", "secrets", { ...asMetadata, body: { metadata: { name: "a" } } }))
+      see(yield* take("configmaps/a", "1"))
+      see(yield* client.ask("POST", "configmaps", { body: configMap("b") }))
+      yield* client.ask("DELETE", "configmaps/a")
+      see(yield* client.ask("POST", "configmaps", { body: configMap("a") }))
+      see(yield* take("configmaps/b", "1"))
+      see(yield* take("configmaps/a", "1"))
+      yield* client.note(seen.map((version, index) => index === 0 || version > seen[index - 1]!))
+    })
+}
+
 const ofDeletion: Record<string, Program> = {
   "a DELETE, and again": (client) =>
     Effect.gen(function*() {
@@ -718,6 +837,220 @@ const ofDeletion: Record<string, Program> = {
       yield* client.ask("GET", "configmaps")
     })
 }
+
+/** Goes on with a path of custom resources, and what one of them is. */
+const withWidgets = (
+  program: (
+    client: Client,
+    path: string,
+    widget: (metadata: object, rest?: object) => object
+  ) => Effect.Effect<unknown, NoAnswer | "End", Scope.Scope>
+): Program =>
+(client) =>
+  Effect.gen(function*() {
+    const apiVersion = `${widgets.group}/${widgets.version}`
+    const path = `/apis/${apiVersion}/namespaces/${client.namespace}/${widgets.resource}`
+    const widget = (metadata: object, rest: object = {}) => ({
+      apiVersion,
+      kind: widgets.kind,
+      metadata: { name: "a", ...metadata },
+      ...rest
+    })
+    yield* program(client, path, widget)
+    yield* client.ask("GET", `${path}/a`)
+  })
+
+const ofCustomResources: Record<string, Program> = {
+  "JSON Patch as compare-and-set: custom resources": withWidgets((client, path, widget) =>
+    Effect.gen(function*() {
+      yield* client.ask("POST", path, { body: widget({ annotations: {} }, { spec: { size: 1 } }) })
+      const bodies = [
+        take,
+        takeMap,
+        takeMap,
+        take,
+        swap,
+        [test("v1"), replace("old")],
+        swap,
+        [test("new"), remove()],
+        [add(1)],
+        [replace(2, "/spec/size")],
+        [replace("1", "/metadata/resourceVersion")],
+        [test("<"), remove()]
+      ]
+      for (const body of bodies) {
+        yield* client.ask("PATCH", `${path}/a`, { body, contentType: jsonPatch })
+        yield* client.ask("PATCH", `${path}/a`, { body, contentType: jsonPatch, ...asMetadata })
+      }
+    })
+  ),
+  "merge patches with and without a resourceVersion: custom resources": withWidgets((client, path, widget) =>
+    Effect.gen(function*() {
+      const { body } = yield* client.ask("POST", path, { body: widget({}) })
+      const resourceVersions = [metadataOf(body, "resourceVersion"), "1", "0", "", "abc", undefined]
+      for (const [index, resourceVersion] of resourceVersions.entries()) {
+        yield* client.ask("PATCH", `${path}/a`, {
+          body: { metadata: { resourceVersion, annotations: { [key]: String(index) } } },
+          contentType: mergePatch
+        })
+      }
+    })
+  ),
+  "a PUT with and without a resourceVersion: custom resources": withWidgets((client, path, widget) =>
+    Effect.gen(function*() {
+      const { body } = yield* client.ask("POST", path, { body: widget({}) })
+      for (const resourceVersion of [undefined, "0", "1", metadataOf(body, "resourceVersion")]) {
+        yield* client.ask("PUT", `${path}/a`, { body: widget({ resourceVersion }, { spec: { size: 2 } }) })
+      }
+    })
+  ),
+  "metadata only: custom resources": withWidgets((client, path, widget) =>
+    Effect.gen(function*() {
+      yield* client.ask("GET", path, { accept: metadataListOnly })
+      yield* client.ask("GET", path)
+      yield* client.ask("POST", path, { body: widget({ annotations: { a: "1" } }), ...asMetadata })
+      yield* client.ask("GET", `${path}/a`, asMetadata)
+      yield* client.ask("GET", path, { accept: metadataListOnly })
+      yield* client.ask("PATCH", `${path}/a`, { body: take, contentType: jsonPatch, ...asMetadata })
+      yield* client.ask("GET", `${path}/none`, asMetadata)
+      yield* client.ask("PATCH", `${path}/none`, { body: take, contentType: jsonPatch, ...asMetadata })
+      yield* client.ask("GET", `${path}/a`, { accept: "text/html" })
+    })
+  ),
+  "refusals: custom resources": withWidgets((client, path, widget) =>
+    Effect.gen(function*() {
+      yield* client.ask("POST", path, { body: widget({ annotations: { a: "1" } }) })
+      yield* client.ask("POST", path, { body: widget({}) })
+      for (const contentType of ["application/strategic-merge-patch+json", "text/plain"]) {
+        yield* client.ask("PATCH", `${path}/a`, { body: {}, contentType })
+      }
+      const patches = [
+        add("1", "/metadata/annotations/-"),
+        add("x".repeat(maxAnnotationBytes), "/metadata/annotations/b")
+      ]
+      for (const patch of patches) {
+        yield* client.ask("PATCH", `${path}/a`, { body: [patch], contentType: jsonPatch })
+      }
+      yield* client.ask("GET", path.replace("widgets", "gadgets"))
+      yield* client.ask("GET", path.replace("/v1/", "/v2/"))
+      for (const _ of [1, 2]) yield* client.ask("DELETE", `${path}/a`)
+    })
+  ),
+  "a watch of one name: custom resources": withWidgets((client, path, widget) =>
+    Effect.gen(function*() {
+      yield* client.ask("POST", path, { body: widget({}) })
+      const watch = yield* client.watch(path, { query: oneName, accept: metadataOnly })
+      yield* watch.take(1)
+      yield* client.ask("PATCH", `${path}/a`, { body: takeMap, contentType: jsonPatch })
+      yield* watch.take(1)
+      yield* client.ask("DELETE", `${path}/a`)
+      yield* watch.take(1)
+    })
+  ),
+  "a definition makes a custom resource known": (client) =>
+    Effect.gen(function*() {
+      const group = `${client.namespace}.example.com`
+      yield* client.ask("GET", `/apis/${group}/v1/gadgets`)
+      yield* client.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
+        accept: metadataOnly,
+        body: {
+          apiVersion: "apiextensions.k8s.io/v1",
+          kind: "CustomResourceDefinition",
+          metadata: { name: `gadgets.${group}` },
+          spec: {
+            group,
+            scope: "Cluster",
+            names: { plural: "gadgets", singular: "gadget", kind: "Gadget", listKind: "GadgetList" },
+            versions: [{
+              name: "v1",
+              served: true,
+              storage: true,
+              schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } }
+            }]
+          }
+        }
+      })
+      yield* client.untilServed(`/apis/${group}/v1/gadgets`)
+      yield* client.ask("GET", `/apis/${group}/v1/gadgets`)
+      yield* client.ask("GET", `/apis/${group}/v1/gadgets/a`, asMetadata)
+      yield* client.ask("GET", `/apis/${group}/v1/namespaces/${client.namespace}/gadgets/a`)
+    }),
+  "a watch from a resourceVersion that is too old ends with ERROR 410": withWidgets((client, path, widget) =>
+    Effect.gen(function*() {
+      yield* client.ask("POST", path, { body: widget({}) })
+      yield* client.expireHistory
+      for (const accept of [undefined, metadataOnly]) {
+        const query = { ...oneName, resourceVersion: "1" }
+        const watch = yield* client.watch(path, { query, accept, anyMessage: true })
+        yield* watch.take(1)
+        yield* watch.end
+      }
+    })
+  )
+}
+
+/** Metadata alone is compared: what else there is in an object is each kind's own matter. */
+const ofOtherKinds: Record<string, Program> = Object.fromEntries(
+  [
+    { apiVersion: "v1", kind: "Secret", resource: "secrets" },
+    { apiVersion: "v1", kind: "ServiceAccount", resource: "serviceaccounts" },
+    { apiVersion: "v1", kind: "Node", resource: "nodes", isClusterScoped: true },
+    { apiVersion: "coordination.k8s.io/v1", kind: "Lease", resource: "leases" },
+    { apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role", resource: "roles" },
+    {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "ClusterRole",
+      resource: "clusterroles",
+      isClusterScoped: true
+    },
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      resource: "deployments",
+      content: {
+        spec: {
+          selector: { matchLabels: { app: "a" } },
+          template: { metadata: { labels: { app: "a" } }, spec: { containers: [{ name: "a", image: "a" }] } }
+        }
+      }
+    }
+  ].map(({ apiVersion, content, isClusterScoped = false, kind, resource }): [string, Program] => [
+    `a lock on other kinds: ${resource}`,
+    (client) =>
+      Effect.gen(function*() {
+        const root = apiVersion === "v1" ? "/api/v1" : `/apis/${apiVersion}`
+        const path = `${root}${isClusterScoped ? "" : `/namespaces/${client.namespace}`}/${resource}`
+        const name = client.namespace
+        const object = (metadata: object) => ({ apiVersion, kind, metadata: { name, ...metadata }, ...content })
+        const patch = (body: unknown, contentType = jsonPatch) =>
+          client.ask("PATCH", `${path}/${name}`, { body, contentType, ...asMetadata })
+        const created = yield* client.ask("POST", path, {
+          body: object({ annotations: { other: "1" } }),
+          ...asMetadata
+        })
+        yield* client.ask("POST", path, { body: object({}), ...asMetadata })
+        for (
+          const body of [take, take, swap, [test("v1"), remove()], [remove("/metadata/annotations/other")], takeMap]
+        ) {
+          yield* patch(body)
+        }
+        yield* patch([add(1)])
+        yield* patch([add("1", "/metadata/annotations/-")])
+        for (const resourceVersion of [metadataOf(created.body, "resourceVersion"), "0", undefined]) {
+          yield* patch({ metadata: { resourceVersion, annotations: { [key]: "2" } } }, mergePatch)
+        }
+        yield* client.ask("PUT", `${path}/${name}`, { body: object({ annotations: { a: "1" } }), ...asMetadata })
+        yield* client.ask("GET", `${path}/${name}`, asMetadata)
+        yield* client.ask("GET", path, {
+          query: { fieldSelector: `metadata.name=${name}` },
+          accept: metadataListOnly
+        })
+        const deleted = yield* client.ask("DELETE", `${path}/${name}`, asMetadata)
+        if (deleted.status < 300) yield* client.ask("GET", `${path}/${name}`, asMetadata)
+        yield* client.ask("PUT", `${path}/${name}`, { body: object({ annotations: { a: "1" } }), ...asMetadata })
+      })
+  ])
+)
 
 const clients = Array.from({ length: 32 }, (_, index) => index)
 
@@ -777,9 +1110,13 @@ export const cases: Readonly<Record<string, Program>> = {
   ...ofPut,
   ...ofMetadata,
   ...ofWatch,
+  ...ofWatchParameters,
+  ...ofOtherKinds,
   ...ofLimits,
   ...ofRefusals,
   ...ofParameters,
+  ...ofResourceVersions,
   ...ofDeletion,
+  ...ofCustomResources,
   ...ofRaces
 }
