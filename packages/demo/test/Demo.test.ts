@@ -19,7 +19,7 @@ const run = async (args: ReadonlyArray<string>, interruptAt?: string) => {
   return { code: code as number | null, output }
 }
 
-describe("the demo", () => {
+describe("the demo", { timeout: 180_000 }, () => {
   it("loses no update under the lock, says who held it, and what it cost", async () => {
     const { code, output } = await run(["--workers", "2", "--rounds", "3"])
     expect(output).toMatch(/worker-\d +held the lock \(token \d+\), counter 5 → 6/)
@@ -42,11 +42,26 @@ describe("the demo", () => {
     expect(output).not.toMatch(/error|exception/i)
   })
 
+  it("ends as cleanly when nobody reads along any more", async () => {
+    const child = spawn(execPath, [main, "--rounds", "10000"])
+    let complaints = ""
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+      complaints += chunk
+    })
+    child.stdout.once("data", () => child.stdout.destroy())
+    const [code] = await once(child, "close")
+    expect(code).toBe(130)
+    expect(complaints).toBe("")
+  })
+
   it("says in a line what is wrong with its arguments", async () => {
     expect(await run(["--kubeconfig", "/nowhere/kubeconfig"])).toMatchObject({
       code: 1,
       output: expect.stringMatching(/^\ninvalid kubeconfig "\/nowhere\/kubeconfig": .*\n$/)
     })
+    expect((await run(["--context", "prod"])).output).toBe(
+      "\n--context says which context of a kubeconfig: give --kubeconfig too\n"
+    )
     expect((await run(["--workers", "0"])).output).toContain("between 1 and 32")
     expect((await run(["--help"])).output).toContain("--no-lock")
   })
