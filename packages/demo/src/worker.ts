@@ -20,6 +20,7 @@ const work = Effect.fnUntraced(function*(orders: typeof Orders.Type) {
   const requests = yield* Ref.make(0)
   const transport = yield* KubeTransport
   const counting = Layer.succeed(KubeTransport, {
+    ...transport,
     request: (request) => Effect.andThen(Ref.update(requests, (count) => count + 1), transport.request(request))
   })
   const resource = ResourceRef.configMap({ namespace: orders.namespace, name: orders.configMap })

@@ -269,6 +269,8 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
 export interface KubeErrorRequest {
   readonly method: string
   readonly path: string
+  /** Tells a watch from a list. */
+  readonly query?: Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -356,7 +358,7 @@ export const isTimeout = reasonIs("Timeout")
 const reasonOf = (request: KubeErrorRequest, response: KubeErrorResponse): KubeErrorReason => {
   const { body, status } = response
   const doubt = RequestTarget.doubt(request.method)
-  const target = RequestTarget.parse(request.method, request.path)
+  const target = RequestTarget.parse(request.method, request.path, request.query)
   const object = target?.object ?? request.path
   const said = Status.parse(body)
   const saidText = whatServerSaid(said, body)

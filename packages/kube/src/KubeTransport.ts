@@ -1,13 +1,13 @@
 /**
- * One HTTP request to a Kubernetes API server: credentials, TLS, proxy, timeout and abort are taken care of, and anything
- * but success is a {@link KubeError}.
+ * One HTTP request to a Kubernetes API server, answered at once or line by line: credentials, TLS, proxy, timeout and abort are
+ * taken care of, and anything but success is a {@link KubeError}.
  *
  * **Details**
  *
  * - Credentials come from a kubeconfig or a Pod's service account: tokens, token files, client certificates, exec plugins
  *   and OIDC. However many requests wait for an exec plugin, it runs once. A 401 reads the credentials again, once, and
  *   repeats the request.
- * - Connections are kept and shared; they end with the layer's scope.
+ * - Connections are kept and shared, at most 16 at once; they end with the layer's scope. Each stream has one more of its own.
  * - Interrupting the fiber, or running out of time, closes the request's connection at once.
  *
  * **Gotchas**
@@ -34,7 +34,7 @@
  * @since 0.1.0
  */
 import { InvalidConfig } from "@kubelock/core"
-import { Context, Duration, Effect, Layer, Option, Schema } from "effect"
+import { Context, Duration, Effect, Layer, Option, Schema, type Scope, Stream } from "effect"
 import * as fs from "node:fs"
 import { inspect } from "node:util"
 import type { Dispatcher } from "undici"
@@ -84,8 +84,8 @@ export interface KubeResponse {
  */
 export interface KubeTransportOptions {
   /**
-   * How long one request may take, from asking for credentials to the last byte of the answer; the repetition after a 401
-   * included. The server is told, and gives up a write when this side does. Default: 10 seconds.
+   * How long one request may take, from asking for credentials to the last byte of the answer (of a stream, to the head of the
+   * answer); the repetition after a 401 included. The server is told, and gives up a write when this side does. Default: 10 seconds.
    */
   readonly requestTimeout?: Duration.Input | undefined
   /** The `User-Agent`, which shows in the API server's audit log. Default: `kubelock/` and the version. */
@@ -115,6 +115,14 @@ export interface KubeConfigOptions extends KubeTransportOptions {
 export class KubeTransport extends Context.Service<KubeTransport, {
   /** Sends the request and reads the whole answer. Any status other than 2xx is a failure. */
   readonly request: (request: KubeRequest) => Effect.Effect<KubeResponse, KubeError>
+  /**
+   * Sends the request and reads the answer line by line for as long as it lasts, as a watch's. Any status other than 2xx, a
+   * connection that breaks and a line of more than 8 MiB are failures.
+   *
+   * Once the answer has begun, silence is not limited here. The connection is closed when the stream ends, whatever ends it;
+   * while nobody takes lines, nothing more is read from it.
+   */
+  readonly stream: (request: KubeRequest) => Stream.Stream<string, KubeError>
 }>()("@kubelock/kube/KubeTransport") {
   /**
    * As kubectl finds its configuration: the files in `$KUBECONFIG`, or `~/.kube/config`, or the Pod's service account.
@@ -170,7 +178,9 @@ const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: 
     Effect.provideService(ClusterConfig.FileSystemRoot, fileSystemRoot)
   )
   const credentials = Credentials.make(clientNode, config, reload)
-  const connections = yield* Connections.make(undici)
+  const connections = yield* Connections.make(undici, 16)
+  // Apart, since a handful of watches would otherwise leave no connection for a request.
+  const streamConnections = yield* Connections.make(undici, null)
 
   const authenticate = (request: KubeRequest) => Effect.mapError(credentials.current, unauthenticated(request))
 
@@ -181,27 +191,61 @@ const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: 
     }).pipe(Effect.mapError((broken) => unavailable(request, granted, broken)))
   }
 
-  const authenticateAndSend = Effect.fnUntraced(function*(request: KubeRequest, progress: Progress) {
+  const open = Effect.fnUntraced(
+    function*(request: KubeRequest, granted: Credentials.Credentials, progress: Progress) {
+      progress.phase = "connection"
+      const options = dispatchOptions(request, granted, userAgent, requestTimeout)
+      const opened = yield* Exchange.open(streamConnections(granted), options, () => {
+        progress.phase = "answer"
+      })
+      return isSuccess(opened) ? opened : { ...opened, body: yield* Exchange.readText(opened.body) }
+    },
+    (opened, request, granted) => Effect.mapError(opened, (broken) => unavailable(request, granted, broken))
+  )
+
+  const authenticateAndSend = Effect.fnUntraced(function*<A extends Exchange.Head, R>(
+    request: KubeRequest,
+    progress: Progress,
+    send: (request: KubeRequest, granted: Credentials.Credentials, progress: Progress) => Effect.Effect<A, KubeError, R>
+  ) {
     const granted = yield* authenticate(request)
     const answer = yield* send(request, granted, progress)
-    if (answer.status !== 401) return yield* succeedOrFail(request, granted, answer)
+    if (answer.status !== 401) return { granted, answer }
     // A 401 says that nothing was applied, so that the request may be repeated.
     progress.phase = "credentials"
     yield* Effect.mapError(credentials.refresh(granted), unauthenticated(request))
     const renewed = yield* authenticate(request)
-    return yield* succeedOrFail(request, renewed, yield* send(request, renewed, progress))
+    return { granted: renewed, answer: yield* send(request, renewed, progress) }
   })
 
-  const request = (request: KubeRequest) =>
+  const inTime = <A, R>(
+    request: KubeRequest,
+    effect: (progress: Progress) => Effect.Effect<A, KubeError, R>
+  ): Effect.Effect<A, KubeError, R> =>
     Effect.suspend(() => {
       const progress: Progress = { phase: "credentials" }
-      return Effect.timeoutOrElse(authenticateAndSend(request, progress), {
+      return Effect.timeoutOrElse(effect(progress), {
         duration: requestTimeout,
         orElse: () => Effect.fail(timedOut(request, config, progress, requestTimeout))
       })
     })
 
-  return KubeTransport.of({ request })
+  const request = (request: KubeRequest) =>
+    inTime(request, (progress) => authenticateAndSend(request, progress, send)).pipe(
+      Effect.flatMap(({ answer, granted }) =>
+        isSuccess(answer) ? Effect.succeed(responseOf(answer)) : Effect.fail(refused(request, granted, answer))
+      )
+    )
+
+  const openLines = Effect.fnUntraced(function*(
+    request: KubeRequest
+  ): Effect.fn.Return<Stream.Stream<string, KubeError>, KubeError, Scope.Scope> {
+    const { answer, granted } = yield* inTime(request, (progress) => authenticateAndSend(request, progress, open))
+    if (typeof answer.body === "string") return yield* refused(request, granted, { ...answer, body: answer.body })
+    return Stream.mapError(Exchange.linesOf(answer.body), (broken) => unavailable(request, granted, broken))
+  })
+
+  return KubeTransport.of({ request, stream: (request) => Stream.unwrap(openLines(request)) })
 })
 
 /** What a request waits for; when time runs out, this tells whether it may have been applied. */
@@ -255,18 +299,22 @@ const search = ({ method, query }: KubeRequest, requestTimeout: Duration.Duratio
 const lowerCaseNames = (headers: KubeRequest["headers"]): Record<string, string> =>
   Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
 
-const succeedOrFail = (
-  { method, path }: KubeRequest,
+const isSuccess = ({ status }: Exchange.Head): boolean => status >= 200 && status < 300
+
+const responseOf = ({ body, headers, status }: Exchange.Answer): KubeResponse => {
+  const dateMillis = Date.parse(String(headers["date"]))
+  return { status, body, dateMillis: Number.isNaN(dateMillis) ? undefined : dateMillis }
+}
+
+const refused = (
+  { method, path, query }: KubeRequest,
   granted: Credentials.Credentials,
   { body, headers, status }: Exchange.Answer
-): Effect.Effect<KubeResponse, KubeError> => {
-  if (status >= 200 && status < 300) {
-    const dateMillis = Date.parse(String(headers["date"]))
-    return Effect.succeed({ status, body, dateMillis: Number.isNaN(dateMillis) ? undefined : dateMillis })
-  }
-  const response = { status, headers, body: concealKnown(body, Credentials.secretsOf(granted)) }
-  return Effect.fail(KubeError.fromResponse({ method, path }, response))
-}
+): KubeError =>
+  KubeError.fromResponse(
+    { method, path, query },
+    { status, headers, body: concealKnown(body, Credentials.secretsOf(granted)) }
+  )
 
 const unauthenticated = ({ method, path }: KubeRequest) => ({ message }: Credentials.CredentialsError): KubeError =>
   new KubeError({ method, path, reason: new Unauthorized({ message }) })

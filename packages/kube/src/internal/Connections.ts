@@ -5,7 +5,6 @@ import type { Credentials, Tls } from "./Credentials.ts"
 const settings = {
   // A server that was idle between two renewals shall not cost a new TLS handshake.
   keepAliveTimeout: 60_000,
-  connections: 16,
   // One request, one connection: giving a request up closes its connection, and disturbs no other.
   allowH2: false,
   // Effect's clock limits a request as a whole.
@@ -19,9 +18,10 @@ const tcpKeepAlive = { keepAlive: true, keepAliveInitialDelay: 30_000 }
 /** The connections for these credentials: shared for as long as certificates and proxy stay the same. */
 export type Connections = (credentials: Credentials) => Undici.Dispatcher
 
-/** Connections that end with the scope, requests and all. */
+/** Connections that end with the scope, requests and all. At most so many to a server at once; `null`: as many as it takes. */
 export const make = Effect.fnUntraced(function*(
-  undici: typeof Undici
+  undici: typeof Undici,
+  atMost: number | null
 ): Effect.fn.Return<Connections, never, Scope.Scope> {
   let current: Opened | undefined
   /** Replaced, but with requests that have not ended. */
@@ -45,7 +45,7 @@ export const make = Effect.fnUntraced(function*(
     if (previous !== undefined && previous.proxyUrl === proxyUrl && isSameTls(previous.tls, tls)) {
       return previous.dispatcher
     }
-    const dispatcher = open(undici, proxyUrl, tls)
+    const dispatcher = open(undici, atMost, proxyUrl, tls)
     current = { proxyUrl, tls, dispatcher }
     if (previous !== undefined) close(previous.dispatcher)
     return dispatcher
@@ -58,11 +58,17 @@ interface Opened {
   readonly dispatcher: Undici.Dispatcher
 }
 
-const open = (undici: typeof Undici, proxyUrl: string | undefined, tls: Tls | undefined): Undici.Dispatcher =>
+const open = (
+  undici: typeof Undici,
+  connections: number | null,
+  proxyUrl: string | undefined,
+  tls: Tls | undefined
+): Undici.Dispatcher =>
   proxyUrl === undefined
-    ? new undici.Agent({ ...settings, connect: { ...tcpKeepAlive, ...given(tls) } })
+    ? new undici.Agent({ ...settings, connections, connect: { ...tcpKeepAlive, ...given(tls) } })
     : new undici.ProxyAgent({
       ...settings,
+      connections,
       uri: proxyUrl,
       requestTls: { allowH2: false, ...given(tls) }
     })

@@ -1,14 +1,24 @@
-import { Effect } from "effect"
+import { Cause, Effect, Queue, type Scope, Stream } from "effect"
 import type { Dispatcher } from "undici"
 
-/** A complete answer, whatever its status. */
-export interface Answer {
+/** What an answer begins with. */
+export interface Head {
   readonly status: number
   readonly headers: Readonly<Record<string, string | Array<string> | undefined>>
+}
+
+/** A complete answer, whatever its status. */
+export interface Answer extends Head {
   readonly body: string
 }
 
-/** Longer answers are given up: no object in Kubernetes is larger than 3 MiB. */
+/** An answer that has begun. */
+export interface Opened extends Head {
+  /** As it arrives, to be read once: while nobody reads, nothing more than one piece is taken off the connection. */
+  readonly body: Stream.Stream<Buffer, Broken>
+}
+
+/** Longer answers, and longer lines of a stream, are given up: no object in Kubernetes is larger than 3 MiB. */
 export const maxBodyBytes = 8 * 1024 * 1024
 
 /** The code of the error for an answer of more than {@link maxBodyBytes}. */
@@ -55,7 +65,7 @@ export const exchange = (
       onResponseData(running, chunk) {
         bodyBytes += chunk.length
         if (bodyBytes <= maxBodyBytes) chunks.push(chunk)
-        else running.abort(Object.assign(new Error(), { code: answerTooLong }))
+        else running.abort(tooLong())
       },
       onResponseEnd() {
         const answer = { status, headers, body: Buffer.concat(chunks).toString() }
@@ -73,3 +83,94 @@ export const exchange = (
       controller?.abort(new Error("interrupted"))
     })
   })
+
+/**
+ * Sends one request and waits until its answer begins. Closing the scope closes the connection at once, unless the answer has
+ * been read to its end. `onSent` is called as by {@link exchange}.
+ */
+export const open = Effect.fnUntraced(function*(
+  dispatcher: Dispatcher,
+  options: Dispatcher.DispatchOptions,
+  onSent: () => void
+): Effect.fn.Return<Opened, Broken, Scope.Scope> {
+  const chunks = yield* Queue.make<Buffer, Broken | Cause.Done>()
+  let controller: Dispatcher.DispatchController | undefined
+  let isClosed = false
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      isClosed = true
+      controller?.abort(new Error("closed"))
+    })
+  )
+  const head = yield* Effect.callback<Head, Broken>((resume) => {
+    dispatcher.dispatch(options, {
+      onRequestStart(started) {
+        if (isClosed) {
+          started.abort(new Error("closed"))
+          return
+        }
+        controller = started
+        onSent()
+      },
+      onResponseStart(_, status, headers) {
+        resume(Effect.succeed({ status, headers }))
+      },
+      onResponseData(running, chunk) {
+        running.pause()
+        Queue.offerUnsafe(chunks, chunk)
+      },
+      onResponseEnd() {
+        // As in `exchange`: only then can the next request have this connection.
+        queueMicrotask(() => setImmediate(() => Queue.endUnsafe(chunks)))
+      },
+      onResponseError(_, error) {
+        const broken = { error, isSent: controller !== undefined }
+        resume(Effect.fail(broken))
+        Queue.failCauseUnsafe(chunks, Cause.fail(broken))
+      }
+    })
+  })
+  const pull = Effect.suspend(() => {
+    controller?.resume()
+    return Queue.takeAll(chunks)
+  })
+  return { ...head, body: Stream.fromPull(Effect.succeed(pull)) }
+})
+
+/** The whole of a body, as text. */
+export const readText = Effect.fnUntraced(function*(body: Opened["body"]) {
+  const chunks: Array<Buffer> = []
+  let bytes = 0
+  yield* Stream.runForEach(body, (chunk) => {
+    bytes += chunk.length
+    chunks.push(chunk)
+    return bytes <= maxBodyBytes ? Effect.void : failTooLong
+  })
+  return Buffer.concat(chunks).toString()
+})
+
+/** The lines of a body, without their ends. What follows the last newline was cut off, and is left out. */
+export const linesOf = (body: Opened["body"]): Stream.Stream<string, Broken> =>
+  Stream.mapAccumEffect(body, noPieces, (before, chunk) => {
+    const lines: Array<string> = []
+    let { bytes, pieces } = before
+    let start = 0
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
+      lines.push(Buffer.concat([...pieces, chunk.subarray(start, end)]).toString())
+      pieces = []
+      bytes = 0
+      start = end + 1
+    }
+    const rest = chunk.subarray(start)
+    bytes += rest.length
+    return bytes <= maxBodyBytes ? Effect.succeed([{ pieces: [...pieces, rest], bytes }, lines] as const) : failTooLong
+  })
+
+/** The pieces of a line whose end has not come. */
+const noPieces = (): { readonly pieces: ReadonlyArray<Buffer>; readonly bytes: number } => ({ pieces: [], bytes: 0 })
+
+const newline = 0x0a
+
+const tooLong = () => Object.assign(new Error(), { code: answerTooLong })
+
+const failTooLong = Effect.suspend(() => Effect.fail<Broken>({ error: tooLong(), isSent: true }))
