@@ -1,5 +1,5 @@
 /**
- * The port: the annotations of one object, read and edited. Everything above it is the same on a cluster and in memory.
+ * The port: the annotations of one object, read, edited and watched. Everything above it is the same on a cluster and in memory.
  *
  * **Details**
  *
@@ -28,7 +28,7 @@
  * @since 0.1.0
  */
 import { AnnotationEdit } from "@kubelock/core"
-import { Context, Effect, Layer, Ref, Result } from "effect"
+import { Context, Effect, Layer, Result, Stream, SubscriptionRef } from "effect"
 import { Invalid, KubeError, ResourceNotFound } from "./KubeError.ts"
 import * as ResourceRef from "./ResourceRef.ts"
 
@@ -40,6 +40,16 @@ export interface ObjectMetadata {
   readonly resourceVersion: bigint
   readonly annotations: AnnotationEdit.Annotations
 }
+
+/**
+ * What became of an object: it is there, and like this (changed, or made again: then with another uid), or it was deleted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ObjectChange =
+  | { readonly _tag: "Present"; readonly object: ObjectMetadata }
+  | { readonly _tag: "Deleted"; readonly resourceVersion: bigint }
 
 /** Reads and edits the annotations of one object at a time. @category services @since 0.1.0 */
 export class AnnotationStore extends Context.Service<AnnotationStore, {
@@ -53,6 +63,21 @@ export class AnnotationStore extends Context.Service<AnnotationStore, {
     ref: ResourceRef.ResourceRef,
     edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>
   ) => Effect.Effect<ObjectMetadata, AnnotationEdit.EditRefused | KubeError>
+  /**
+   * What becomes of the object after the resourceVersion that was read, whoever writes it and whatever of it: in order, none
+   * twice, until one has seen enough. Resource versions rise from each change to the next.
+   *
+   * **Details**
+   *
+   * A connection that ends or falls silent is replaced by another, and nothing is lost by it. The stream fails where
+   * `RetryPolicy` gives up, and with `Forbidden` at once.
+   *
+   * **Gotchas**
+   *
+   * Where the server no longer remembers back to `from`, or to where a connection ended, what was between is left out: the next
+   * change tells what the object is by now. It may have been deleted and made again meanwhile: compare the uid.
+   */
+  readonly changes: (ref: ResourceRef.ResourceRef, from: bigint) => Stream.Stream<ObjectChange, KubeError>
 }>()("@kubelock/kube/AnnotationStore") {
   /**
    * A store in memory that holds these objects, without annotations. Others are made by {@link MemoryObjects}.
@@ -84,14 +109,17 @@ export class MemoryObjects extends Context.Service<MemoryObjects, {
 
 interface Memory {
   readonly resourceVersion: bigint
-  readonly objects: ReadonlyMap<string, ObjectMetadata>
+  /** What became of each object lately, the last of it being what it is now. */
+  readonly changes: ReadonlyMap<string, ReadonlyArray<ObjectChange>>
 }
 
 const makeMemory = Effect.fnUntraced(function*(objects: Iterable<ResourceRef.ResourceRef>) {
-  const memory = yield* Ref.make(Array.from(objects).reduce((memory, ref) => written(memory, ref, {}), empty))
+  const memory = yield* SubscriptionRef.make(
+    Array.from(objects).reduce((memory, ref) => written(memory, ref, {}), empty)
+  )
 
-  const find = (method: "GET" | "PATCH", { objects }: Memory, ref: ResourceRef.ResourceRef) =>
-    Result.fromNullishOr(objects.get(ResourceRef.toPath(ref)), () =>
+  const find = (method: "GET" | "PATCH", memory: Memory, ref: ResourceRef.ResourceRef) =>
+    Result.fromNullishOr(objectOf(memory, ref), () =>
       new KubeError({
         method,
         path: ResourceRef.toPath(ref),
@@ -108,34 +136,59 @@ const makeMemory = Effect.fnUntraced(function*(objects: Iterable<ResourceRef.Res
     })
 
   return Context.make(AnnotationStore, {
-    get: (ref) => Effect.flatMap(Ref.get(memory), (memory) => Effect.fromResult(find("GET", memory, ref))),
+    get: (ref) => Effect.flatMap(SubscriptionRef.get(memory), (memory) => Effect.fromResult(find("GET", memory, ref))),
     edit: (ref, edits) =>
-      Ref.modify(memory, (before) => {
+      SubscriptionRef.modify(memory, (before) => {
         const after = edit(before, ref, edits)
         return [
           Result.flatMap(after, (after) => find("PATCH", after, ref)),
           Result.getOrElse(after, () => before)
         ]
-      }).pipe(Effect.flatMap(Effect.fromResult))
-  }).pipe(Context.add(MemoryObjects, {
-    put: (ref, annotations = {}) => Ref.update(memory, (memory) => written(memory, ref, annotations)),
-    delete: (ref) =>
-      Ref.update(memory, ({ objects, resourceVersion }) => {
-        const left = new Map(objects)
-        left.delete(ResourceRef.toPath(ref))
-        return { resourceVersion: resourceVersion + 1n, objects: left }
+      }).pipe(Effect.flatMap(Effect.fromResult)),
+    changes: (ref, from) =>
+      Stream.mapAccum(SubscriptionRef.changes(memory), () => from, (seen, memory) => {
+        const newer = changesOf(memory, ref).filter((change) => versionOf(change) > seen)
+        return [newer.reduce((_, change) => versionOf(change), seen), newer]
       })
+  }).pipe(Context.add(MemoryObjects, {
+    put: (ref, annotations = {}) => SubscriptionRef.update(memory, (memory) => written(memory, ref, annotations)),
+    delete: (ref) =>
+      SubscriptionRef.update(memory, (memory) => objectOf(memory, ref) === undefined ? memory : deleted(memory, ref))
   }))
 })
 
-const empty: Memory = { resourceVersion: 0n, objects: new Map() }
+const empty: Memory = { resourceVersion: 0n, changes: new Map() }
+
+// As a cluster, memory does not remember everything.
+const maxChanges = 1_024
+
+const changesOf = ({ changes }: Memory, ref: ResourceRef.ResourceRef): ReadonlyArray<ObjectChange> =>
+  changes.get(ResourceRef.toPath(ref)) ?? []
+
+const objectOf = (memory: Memory, ref: ResourceRef.ResourceRef): ObjectMetadata | undefined => {
+  const last = changesOf(memory, ref).at(-1)
+  return last?._tag === "Present" ? last.object : undefined
+}
+
+const versionOf = (change: ObjectChange): bigint =>
+  change._tag === "Present" ? change.object.resourceVersion : change.resourceVersion
+
+const changed = (memory: Memory, ref: ResourceRef.ResourceRef, change: ObjectChange): Memory => ({
+  resourceVersion: versionOf(change),
+  changes: new Map(memory.changes).set(
+    ResourceRef.toPath(ref),
+    [...changesOf(memory, ref).slice(1 - maxChanges), change]
+  )
+})
 
 const written = (memory: Memory, ref: ResourceRef.ResourceRef, annotations: AnnotationEdit.Annotations): Memory => {
   const resourceVersion = memory.resourceVersion + 1n
-  const path = ResourceRef.toPath(ref)
-  const uid = memory.objects.get(path)?.uid ?? `uid-${resourceVersion}`
-  return { resourceVersion, objects: new Map(memory.objects).set(path, { uid, resourceVersion, annotations }) }
+  const uid = objectOf(memory, ref)?.uid ?? `uid-${resourceVersion}`
+  return changed(memory, ref, { _tag: "Present", object: { uid, resourceVersion, annotations } })
 }
+
+const deleted = (memory: Memory, ref: ResourceRef.ResourceRef): Memory =>
+  changed(memory, ref, { _tag: "Deleted", resourceVersion: memory.resourceVersion + 1n })
 
 // The API server's limit for all annotations of an object together (apimachinery: TotalAnnotationSizeLimitB).
 const maxSizeBytes = 262_144

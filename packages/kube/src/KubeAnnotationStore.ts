@@ -3,13 +3,18 @@
  *
  * **Details**
  *
- * - `GET <object>`, and `PATCH <object>` with a JSON Patch: nothing else. Both ask for the object's metadata alone, so that an
- *   answer is small however large the object is.
+ * - `GET <object>`, and `PATCH <object>` with a JSON Patch; to follow its changes a watch, and now and then a LIST, of the
+ *   one name: nothing else. All ask for the object's metadata alone, so that an answer is small however large the object is.
  * - An edit is one JSON Patch: a `test` for every expected value, then the changes. It names no resourceVersion, so another
  *   writer of the same object is no conflict.
  * - The server compares a `test` with the object as Go writes it, byte for byte: so a patch is written as Go would.
  * - Where an object has no annotations at all there is no map to add to: the map itself is then what is tested and added. The
  *   annotations that an object last had are remembered, so that either form costs one request.
+ *
+ * - A watch is ended by the server after 30 seconds, and taken up again where it ended. One from which nothing has come for 45
+ *   seconds, no change, no bookmark and no end, is taken for dead and replaced.
+ * - Where the server's history no longer reaches back to where a watch shall begin (410 Expired), the object is listed rather than
+ *   got: a list also says from which resourceVersion on to watch, which an object that nobody has written for a while cannot.
  *
  * **Gotchas**
  *
@@ -31,9 +36,12 @@
  * @since 0.1.0
  */
 import { AnnotationEdit, GoJson } from "@kubelock/core"
-import { Effect, Layer, Schema } from "effect"
-import { AnnotationStore, type ObjectMetadata } from "./AnnotationStore.ts"
-import { isInvalid, KubeError } from "./KubeError.ts"
+import { Duration, Effect, Layer, Stream } from "effect"
+import { AnnotationStore, type ObjectChange, type ObjectMetadata } from "./AnnotationStore.ts"
+import * as Answers from "./internal/Answers.ts"
+import * as Following from "./internal/Following.ts"
+import { selectorOf } from "./internal/RequestTarget.ts"
+import { isInvalid, KubeError, Timeout } from "./KubeError.ts"
 import { type KubeRequest, KubeTransport } from "./KubeTransport.ts"
 import * as ResourceRef from "./ResourceRef.ts"
 
@@ -55,6 +63,32 @@ const patchRequest = (ref: ResourceRef.ResourceRef, patch: ReadonlyArray<Operati
   headers: { accept, "content-type": "application/json-patch+json" },
   body: GoJson.stringify(patch)
 })
+
+const watchRequest = (ref: ResourceRef.ResourceRef, from: bigint): KubeRequest => ({
+  method: "GET",
+  path: ResourceRef.toCollectionPath(ref),
+  query: {
+    watch: "true",
+    fieldSelector: selectorOf(ref.name),
+    resourceVersion: String(from),
+    allowWatchBookmarks: "true",
+    timeoutSeconds: String(watchSeconds)
+  },
+  headers: { accept }
+})
+
+const listRequest = (ref: ResourceRef.ResourceRef): KubeRequest => ({
+  method: "GET",
+  path: ResourceRef.toCollectionPath(ref),
+  query: { fieldSelector: selectorOf(ref.name) },
+  headers: { accept: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" }
+})
+
+/** When the server shall end a watch. So an idle one that lives is heard of at least as often, for a small request. */
+const watchSeconds = 30
+
+/** A watch that says nothing for so long, not even that it ends, is dead. */
+const maxSilence = Duration.seconds(45)
 
 interface Operation {
   readonly op: "test" | "add" | "replace" | "remove"
@@ -85,49 +119,71 @@ const patchOfNone = (edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>): Reado
   }
 ]
 
-const PartialObjectMetadata = Schema.fromJsonString(Schema.Struct({
-  metadata: Schema.Struct({
-    uid: Schema.String,
-    resourceVersion: Schema.String.check(Schema.isPattern(/^\d{1,20}$/)),
-    annotations: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
-  })
-}))
-
-const decodeMetadata = Schema.decodeUnknownEffect(PartialObjectMetadata)
-
 /** The annotation store of the cluster that the transport leads to. @category layers @since 0.1.0 */
 export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.effect(
   AnnotationStore,
   Effect.gen(function*() {
     const transport = yield* KubeTransport
-    const keysLastSeen = makeBoundedMap<ReadonlyArray<string>>(1_024)
+    const lastSeen = makeBoundedMap<{ readonly resourceVersion: bigint; readonly keys: ReadonlyArray<string> }>(1_024)
 
-    const send = Effect.fnUntraced(function*(request: KubeRequest): Effect.fn.Return<ObjectMetadata, KubeError> {
-      const response = yield* transport.request(request)
-      const { metadata } = yield* Effect.mapError(
-        decodeMetadata(response.body),
-        () => KubeError.fromResponse(request, { status: response.status, headers: {}, body: response.body })
-      )
-      const annotations = metadata.annotations ?? {}
-      keysLastSeen.set(request.path, Object.keys(annotations))
-      return { uid: metadata.uid, resourceVersion: BigInt(metadata.resourceVersion), annotations }
+    const remember = (ref: ResourceRef.ResourceRef, { annotations, resourceVersion }: ObjectMetadata) =>
+      lastSeen.set(ResourceRef.toPath(ref), { resourceVersion, keys: Object.keys(annotations) })
+
+    const send = Effect.fnUntraced(function*(
+      ref: ResourceRef.ResourceRef,
+      request: KubeRequest
+    ): Effect.fn.Return<ObjectMetadata, KubeError> {
+      const { body } = yield* transport.request(request)
+      const object = yield* Answers.readObject(request, body)
+      remember(ref, object)
+      return object
     })
 
+    const watch = (ref: ResourceRef.ResourceRef, from: bigint): Stream.Stream<Answers.Heard, KubeError> => {
+      const request = watchRequest(ref, from)
+      return transport.stream(request).pipe(
+        Stream.timeoutOrElse({ duration: maxSilence, orElse: () => Stream.fail(silent(request)) }),
+        Stream.mapEffect((line) => Answers.readLine(request, line))
+      )
+    }
+
+    const list = Effect.fnUntraced(function*(ref: ResourceRef.ResourceRef) {
+      const request = listRequest(ref)
+      const { body } = yield* transport.request(request)
+      return yield* Answers.readList(request, body)
+    })
+
+    // A watch may lag behind the answers to our own requests.
+    const rememberIfNewer = (ref: ResourceRef.ResourceRef, change: ObjectChange) =>
+      Effect.sync(() => {
+        const before = lastSeen.get(ResourceRef.toPath(ref))?.resourceVersion ?? 0n
+        if (change._tag === "Present" && change.object.resourceVersion > before) remember(ref, change.object)
+      })
+
     return AnnotationStore.of({
-      get: (ref) => send(getRequest(ref)),
+      get: (ref) => send(ref, getRequest(ref)),
       edit: Effect.fnUntraced(function*(ref, edits) {
-        const keys = keysLastSeen.get(ResourceRef.toPath(ref))
+        const seen = lastSeen.get(ResourceRef.toPath(ref))
         // Where the edits are right in what they expect to be absent, nothing is left: a lock that was seen held may have been
         // the only annotation.
         const hasNone = edits.every(({ expected }) => expected === undefined) &&
-          keys !== undefined && keys.every((key) => edits.some((edit) => edit.key === key))
+          seen !== undefined && seen.keys.every((key) => edits.some((edit) => edit.key === key))
         return yield* Effect.catchIf(
-          send(patchRequest(ref, hasNone ? patchOfNone(edits) : patchOf(edits))),
+          send(ref, patchRequest(ref, hasNone ? patchOfNone(edits) : patchOf(edits))),
           isRefusal,
           ({ reason }) =>
             Effect.fail(new AnnotationEdit.EditRefused({ keys: edits.map(({ key }) => key), said: reason.message }))
         )
-      })
+      }),
+      changes: (ref, from) =>
+        Stream.tap(
+          Following.follow({
+            path: ResourceRef.toCollectionPath(ref),
+            watch: (from) => watch(ref, from),
+            list: list(ref)
+          }, from),
+          (change) => rememberIfNewer(ref, change)
+        )
     })
   })
 )
@@ -135,6 +191,18 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
 // The API server gives no cause for a failed `test`; it gives one for a value that it would not store.
 const isRefusal = (error: AnnotationEdit.EditRefused | KubeError): error is KubeError =>
   isInvalid(error) && error.reason.status === 422 && error.reason.causes.length === 0
+
+const silent = ({ method, path }: KubeRequest): KubeError =>
+  new KubeError({
+    method,
+    path,
+    reason: new Timeout({
+      outcomeUnknown: false,
+      message:
+        `Nothing was heard of a watch for ${Duration.format(maxSilence)}, though the server should have ended it ` +
+        `after ${watchSeconds}s: its connection is dead, or something on the way holds its answer back.`
+    })
+  })
 
 /** A map that forgets its oldest entry rather than grow without end. */
 const makeBoundedMap = <A>(maxSize: number) => {

@@ -154,11 +154,14 @@ const isPathSegment = (name: unknown): boolean =>
   typeof name === "string" && name.length >= 1 && name.length <= 253 && name !== "." && name !== ".." &&
   !/[/%]/.test(name) && name.isWellFormed()
 
-/** The object's path on the API server. @category conversions @since 0.1.0 */
-export const toPath = ({ group, name, namespace, resource, version }: ResourceRef): string =>
+/** The path on the API server of all objects of its kind, in its namespace. @category conversions @since 0.1.0 */
+export const toCollectionPath = ({ group, namespace, resource, version }: ResourceRef): string =>
   (group === "" ? `/api/${version}` : `/apis/${group}/${version}`) +
   (namespace === undefined ? "" : `/namespaces/${namespace}`) +
-  `/${resource}/${encodeURIComponent(name)}`
+  `/${resource}`
+
+/** The object's path on the API server. @category conversions @since 0.1.0 */
+export const toPath = (ref: ResourceRef): string => `${toCollectionPath(ref)}/${encodeURIComponent(ref.name)}`
 
 /** The object in words, as errors and logs call it. @category conversions @since 0.1.0 */
 export const describe = ({ group, name, namespace, resource }: ResourceRef): string =>

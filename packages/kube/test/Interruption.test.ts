@@ -94,7 +94,8 @@ const world = (options: { readonly stop?: Stop; readonly losses?: Losses; readon
           losses.refuses === true
             ? Effect.fail(new AnnotationEdit.EditRefused({ keys: [key], said: "a webhook says no" }))
             : store.edit(ref, edits)
-        )
+        ),
+      changes: store.changes
     }))
   )
   const memory = Layer.fresh(AnnotationStore.layerMemory([resource]))

@@ -1,9 +1,17 @@
 import { assert, layer } from "@effect/vitest"
-import { AnnotationStore } from "@kubelock/kube"
-import { Effect, type Layer, Result } from "effect"
+import { AnnotationStore, type ObjectChange, type ObjectMetadata, type ResourceRef } from "@kubelock/kube"
+import { Effect, Fiber, type Layer, Queue, Result, Stream } from "effect"
 import { World } from "./World.ts"
 
 const taking = (key: string, value: string) => ({ key, expected: undefined, value })
+
+const present = (object: ObjectMetadata): ObjectChange => ({ _tag: "Present", object })
+
+/** The next changes of an object after a resourceVersion. */
+const nextChanges = Effect.fnUntraced(function*(ref: ResourceRef.ResourceRef, from: bigint, count: number) {
+  const store = yield* AnnotationStore
+  return yield* Stream.runCollect(Stream.take(store.changes(ref, from), count))
+})
 
 /** What every `AnnotationStore` does, whatever is behind it. */
 export const storeSuite = <E>(name: string, services: Layer.Layer<AnnotationStore | World, E>) =>
@@ -165,5 +173,81 @@ export const storeSuite = <E>(name: string, services: Layer.Layer<AnnotationStor
         for (const outcome of outcomes) {
           if (Result.isFailure(outcome)) assert.strictEqual(outcome.failure._tag, "EditRefused")
         }
+      }))
+
+    it.effect("tells every change after a resourceVersion, in order, also those before one began to listen", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ other: "x" })
+        const read = yield* store.get(ref)
+        const written = [yield* store.edit(ref, [taking("a", "0")])]
+        const fiber = yield* Effect.forkChild(nextChanges(ref, read.resourceVersion, 20))
+        for (let value = 1; value < 20; value++) {
+          written.push(yield* store.edit(ref, [{ key: "a", expected: String(value - 1), value: String(value) }]))
+        }
+        assert.deepStrictEqual(yield* Fiber.join(fiber), written.map(present))
+        const [, , third] = written
+        assert.deepStrictEqual(yield* nextChanges(ref, third!.resourceVersion, 17), written.slice(3).map(present))
+      }))
+
+    it.effect("tells what others write to other annotations, and nothing of other objects", () =>
+      Effect.gen(function*() {
+        const world = yield* World
+        const store = yield* AnnotationStore
+        const ref = yield* world.object({ a: "1" })
+        const other = yield* world.object({ a: "1" })
+        const { resourceVersion } = yield* store.get(ref)
+        yield* world.put(other, { a: "2" })
+        yield* world.put(ref, { a: "1", theirs: "x" })
+        yield* world.delete(other)
+        yield* world.put(ref, {})
+        const changes = yield* nextChanges(ref, resourceVersion, 2)
+        assert.deepStrictEqual(
+          changes.map((change) => change._tag === "Present" && change.object.annotations),
+          [{ a: "1", theirs: "x" }, {}]
+        )
+        assert.deepStrictEqual(changes.at(-1), present(yield* store.get(ref)))
+      }))
+
+    it.effect("tells a deletion, and the object that is made again with its new uid", () =>
+      Effect.gen(function*() {
+        const world = yield* World
+        const store = yield* AnnotationStore
+        const ref = yield* world.object({ a: "1" })
+        const before = yield* store.get(ref)
+        yield* world.delete(ref)
+        yield* world.put(ref, { a: "1" })
+        const after = yield* store.get(ref)
+        const [deleted, made] = yield* nextChanges(ref, before.resourceVersion, 2)
+        assert.strictEqual(deleted?._tag, "Deleted")
+        assert.isTrue(deleted?._tag === "Deleted" && deleted.resourceVersion > before.resourceVersion)
+        assert.isTrue(deleted?._tag === "Deleted" && deleted.resourceVersion < after.resourceVersion)
+        assert.deepStrictEqual(made, present(after))
+        assert.notStrictEqual(after.uid, before.uid)
+      }))
+
+    it.effect("tells each of several listeners everything, at its own pace, and nothing where nothing changes", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ a: "0" })
+        const { resourceVersion } = yield* store.get(ref)
+        const heard = yield* Queue.unbounded<ObjectChange>()
+        const quick = yield* store.changes(ref, resourceVersion).pipe(
+          Stream.runForEach((change) => Queue.offer(heard, change)),
+          Effect.forkChild
+        )
+        const slow = yield* store.changes(ref, resourceVersion).pipe(
+          Stream.tap((change) => Queue.offer(heard, change)),
+          Stream.take(1),
+          Stream.runCollect
+        ).pipe(Effect.forkChild)
+        yield* store.edit(ref, [{ key: "a", expected: "0", value: "0" }])
+        const first = yield* store.edit(ref, [{ key: "a", expected: "0", value: "1" }])
+        assert.deepStrictEqual(yield* Queue.take(heard), present(first))
+        assert.deepStrictEqual(yield* Queue.take(heard), present(first))
+        assert.deepStrictEqual(yield* Fiber.join(slow), [present(first)])
+        const second = yield* store.edit(ref, [{ key: "a", expected: "1", value: "2" }])
+        assert.deepStrictEqual(yield* Queue.take(heard), present(second))
+        yield* Fiber.interrupt(quick)
       }))
   })
