@@ -116,6 +116,8 @@ export const open = Effect.fnUntraced(function*(
         resume(Effect.succeed({ status, headers }))
       },
       onResponseData(running, chunk) {
+        // undici gives an empty piece whenever it is resumed.
+        if (chunk.length === 0) return
         running.pause()
         Queue.offerUnsafe(chunks, chunk)
       },
@@ -151,23 +153,23 @@ export const readText = Effect.fnUntraced(function*(body: Opened["body"]) {
 
 /** The lines of a body, without their ends. What follows the last newline was cut off, and is left out. */
 export const linesOf = (body: Opened["body"]): Stream.Stream<string, Broken> =>
-  Stream.mapAccumEffect(body, noPieces, (before, chunk) => {
+  Stream.mapAccumEffect(body, noPieces, (line, chunk) => {
     const lines: Array<string> = []
-    let { bytes, pieces } = before
     let start = 0
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
-      lines.push(Buffer.concat([...pieces, chunk.subarray(start, end)]).toString())
-      pieces = []
-      bytes = 0
+      line.pieces.push(chunk.subarray(start, end))
+      lines.push(Buffer.concat(line.pieces).toString())
+      line = noPieces()
       start = end + 1
     }
     const rest = chunk.subarray(start)
-    bytes += rest.length
-    return bytes <= maxBodyBytes ? Effect.succeed([{ pieces: [...pieces, rest], bytes }, lines] as const) : failTooLong
+    line.pieces.push(rest)
+    line.bytes += rest.length
+    return line.bytes <= maxBodyBytes ? Effect.succeed([line, lines] as const) : failTooLong
   })
 
-/** The pieces of a line whose end has not come. */
-const noPieces = (): { readonly pieces: ReadonlyArray<Buffer>; readonly bytes: number } => ({ pieces: [], bytes: 0 })
+/** A line whose end has not come. It grows in place: it may come byte by byte. */
+const noPieces = () => ({ pieces: Array.of<Buffer>(), bytes: 0 })
 
 const newline = 0x0a
 

@@ -239,8 +239,9 @@ export const storeSuite = <E>(name: string, services: Layer.Layer<AnnotationStor
         const slow = yield* store.changes(ref, resourceVersion).pipe(
           Stream.tap((change) => Queue.offer(heard, change)),
           Stream.take(1),
-          Stream.runCollect
-        ).pipe(Effect.forkChild)
+          Stream.runCollect,
+          Effect.forkChild
+        )
         yield* store.edit(ref, [{ key: "a", expected: "0", value: "0" }])
         const first = yield* store.edit(ref, [{ key: "a", expected: "0", value: "1" }])
         assert.deepStrictEqual(yield* Queue.take(heard), present(first))

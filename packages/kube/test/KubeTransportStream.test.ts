@@ -1,0 +1,243 @@
+import { assert, describe, it } from "@effect/vitest"
+import { type KubeError, KubeTransport } from "@kubelock/kube"
+import { Effect, Exit, Fiber, Queue, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import type * as net from "node:net"
+import * as Fixture from "./KubeTransportFixtures.ts"
+
+const linesOf = (request = Fixture.get) =>
+  Stream.unwrap(Effect.map(KubeTransport, (transport) => transport.stream(request)))
+
+const collected = (server: string, request = Fixture.get) =>
+  Effect.map(Stream.runCollect(linesOf(request)), (lines) => [...lines]).pipe(
+    Effect.provide(Fixture.text({ server }))
+  )
+
+const failure = Effect.fnUntraced(function*(server: string) {
+  const error = yield* Effect.flip(Stream.runDrain(linesOf())).pipe(Effect.provide(Fixture.text({ server })))
+  if (error._tag !== "KubeError") return yield* error
+  return error
+})
+
+const closed = (socket: net.Socket | undefined) =>
+  Effect.callback<void>((resume) => {
+    if (socket === undefined || socket.closed) resume(Effect.void)
+    else socket.once("close", () => resume(Effect.void))
+  })
+
+/** Writes pieces so that each arrives by itself. */
+const inPieces = (pieces: ReadonlyArray<Buffer | string>): Fixture.Handler => ({ socket }, response) => {
+  socket.setNoDelay(true)
+  const [first, ...rest] = pieces
+  if (first === undefined) response.end()
+  else response.write(first, () => setImmediate(() => inPieces(rest)({ socket } as Fixture.Received, response)))
+}
+
+describe("a stream", () => {
+  it.effect("gives the lines of an answer as they come, wherever it is torn", () =>
+    Effect.gen(function*() {
+      const text = Buffer.from("é😀 one\n\ntwo\nthree\ncut off")
+      for (const size of [1, 3, 7, text.length]) {
+        const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, index) =>
+          text.subarray(index * size, (index + 1) * size))
+        const server = yield* Fixture.serve(inPieces(pieces))
+        assert.deepStrictEqual(yield* collected(server.origin), ["é😀 one", "", "two", "three"])
+      }
+    }))
+
+  it.effect("gives a line while the answer goes on", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => void response.write("one\ntw"))
+      const lines = yield* Stream.runCollect(Stream.take(linesOf(), 1)).pipe(
+        Effect.provide(Fixture.text({ server: server.origin }))
+      )
+      assert.deepStrictEqual([...lines], ["one"])
+    }))
+
+  it.effect("sends what a request sends", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => response.end("one\n"))
+      yield* collected(server.origin, { ...Fixture.get, query: { watch: "true" }, headers: { Accept: "text/plain" } })
+      assert.strictEqual(server.received[0]?.url, `${Fixture.get.path}?watch=true`)
+      assert.strictEqual(server.received[0]?.headers.accept, "text/plain")
+    }))
+
+  it.effect.each([[403, "Forbidden"], [410, "Invalid"], [429, "Throttled"], [503, "Unavailable"]] as const)(
+    "fails with the answer's own error: HTTP %i",
+    ([status, reason]) =>
+      Effect.gen(function*() {
+        const server = yield* Fixture.serve((_, response) =>
+          Fixture.json(response, status, { kind: "Status", message: "because" })
+        )
+        const error = yield* failure(server.origin)
+        assert.deepStrictEqual([error.reason._tag, error.status], [reason, status])
+        assert.include(error.message, "because")
+      })
+  )
+
+  it.effect("asks for credentials again after a 401, once", () =>
+    Effect.gen(function*() {
+      const directory = yield* Fixture.temporaryDirectory
+      const plugin = Fixture.execPlugin(directory, "credential({ token: `token-${run}` })")
+      const server = yield* Fixture.serve((received, response) => {
+        if (received.headers.authorization === "Bearer token-2") response.end("one\n")
+        else Fixture.unauthorized(response)
+      }, Fixture.tls)
+      const layer = Fixture.text({ server: server.origin, "certificate-authority-data": Fixture.caData }, plugin.user)
+      const lines = yield* Stream.runCollect(linesOf()).pipe(Effect.provide(layer))
+      assert.deepStrictEqual([...lines], ["one"])
+      assert.deepStrictEqual(server.received.map(({ headers }) => headers.authorization), [
+        "Bearer token-1",
+        "Bearer token-2"
+      ])
+      const refusing = yield* Fixture.serve((_, response) => Fixture.unauthorized(response), Fixture.tls)
+      const error = yield* Effect.flip(Stream.runDrain(linesOf())).pipe(
+        Effect.provide(
+          Fixture.text({ server: refusing.origin, "certificate-authority-data": Fixture.caData }, plugin.user)
+        )
+      )
+      assert.strictEqual(error.reason._tag, "Unauthorized")
+      assert.strictEqual(refusing.received.length, 2)
+    }))
+
+  it.effect("has time until its answer begins, and then as long as it takes", () =>
+    Effect.gen(function*() {
+      const answers = yield* Queue.unbounded<() => void>()
+      const server = yield* Fixture.serve((_, response) => {
+        Queue.offerUnsafe(answers, () => void response.write("one\n"))
+      })
+      yield* Effect.gen(function*() {
+        const late = yield* Effect.forkChild(Effect.flip(Stream.runDrain(linesOf())), { startImmediately: true })
+        yield* Queue.take(answers)
+        const closing = yield* Effect.forkChild(closed(server.connections[0]), { startImmediately: true })
+        yield* TestClock.adjust("10 seconds")
+        const error = yield* Fiber.join(late)
+        assert.strictEqual(error.reason._tag, "Timeout")
+        yield* Fiber.join(closing)
+
+        const lines = yield* Queue.unbounded<string>()
+        yield* Effect.forkChild(Stream.runForEach(linesOf(), (line) => Queue.offer(lines, line)))
+        const answer = yield* Queue.take(answers)
+        answer()
+        yield* Queue.take(lines)
+        yield* TestClock.adjust("1 hour")
+        answer()
+        assert.strictEqual(yield* Queue.take(lines), "one")
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+    }))
+
+  it.effect("fails when its connection breaks, after what was said before", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve(({ socket }, response) => {
+        response.write("one\ntw", () => socket.destroy())
+      })
+      const heard: Array<string> = []
+      const error = yield* Effect.flip(Stream.runForEach(linesOf(), (line) => Effect.sync(() => heard.push(line))))
+        .pipe(
+          Effect.provide(Fixture.text({ server: server.origin }))
+        )
+      assert.deepStrictEqual(heard, ["one"])
+      assert.strictEqual(error.reason._tag, "Unavailable")
+      assert.include(error.message, "broke before the answer was complete")
+    }))
+
+  it.effect("refuses a line without end", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => {
+        const more = () => void response.write("x".repeat(1024 * 1024), (error) => error ?? more())
+        more()
+      })
+      const error = yield* failure(server.origin)
+      assert.strictEqual(error.reason._tag, "Unavailable")
+      assert.include(error.message, "is longer than 8388608 bytes")
+    }))
+
+  it.effect("takes nothing more off the connection while nobody takes its lines", () =>
+    Effect.gen(function*() {
+      let written = 0
+      const server = yield* Fixture.serve((_, response) => {
+        const line = `${"x".repeat(64 * 1024 - 1)}\n`
+        const more = () => {
+          while (written < 512 * 1024 * 1024 && response.write(line)) written += line.length
+        }
+        response.on("drain", more)
+        more()
+      })
+      yield* Effect.gen(function*() {
+        const first = yield* Queue.unbounded<string>()
+        const fiber = yield* linesOf().pipe(
+          Stream.runForEach((line) => Effect.andThen(Queue.offer(first, line), Effect.never)),
+          Effect.forkChild
+        )
+        yield* Queue.take(first)
+        // What does not come can only be waited for.
+        yield* TestClock.withLive(Effect.sleep("300 millis"))
+        assert.isBelow(written, 64 * 1024 * 1024)
+        yield* Fiber.interrupt(fiber)
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+    }))
+
+  it.effect("closes its connection at once when it is ended or interrupted, and keeps one that was read to its end", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((received, response) => {
+        if (received.url.includes("watch")) response.write("one\n")
+        else response.end("one\n")
+      })
+      const watch = linesOf({ ...Fixture.get, query: { watch: "true" } })
+      yield* Effect.gen(function*() {
+        yield* Stream.runDrain(Stream.take(watch, 1))
+        yield* closed(server.connections[0])
+        const fiber = yield* Effect.forkChild(Stream.runDrain(watch), { startImmediately: true })
+        yield* server.arrived(2)
+        yield* Fiber.interrupt(fiber)
+        yield* closed(server.connections[1])
+        for (let round = 0; round < 3; round++) yield* Stream.runDrain(linesOf())
+        assert.strictEqual(server.connections.length, 3)
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+      yield* closed(server.connections[2])
+    }))
+
+  it.effect("leaves requests their connections, however many there are", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((received, response) => {
+        if (received.url.includes("watch")) response.write("one\n")
+        else Fixture.ok(received, response)
+      })
+      yield* Effect.gen(function*() {
+        const lines = yield* Queue.unbounded<string>()
+        const fibers = yield* Effect.forEach(
+          Array.from({ length: 40 }),
+          () =>
+            Effect.forkChild(
+              Stream.runForEach(
+                linesOf({ ...Fixture.get, query: { watch: "true" } }),
+                (line) => Queue.offer(lines, line)
+              )
+            )
+        )
+        yield* Queue.takeN(lines, 40)
+        assert.strictEqual((yield* Fixture.send(Fixture.get)).status, 200)
+        yield* Fiber.interruptAll(fibers)
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+      yield* Effect.forEach(server.connections, closed, { discard: true })
+      assert.strictEqual(server.connections.length, 41)
+    }))
+
+  it.effect("ends with the layer", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => void response.write("one\n"))
+      const exits = yield* Queue.unbounded<Exit.Exit<void, KubeError>>()
+      yield* Effect.gen(function*() {
+        const { stream } = yield* KubeTransport
+        const lines = yield* Queue.unbounded<string>()
+        yield* Stream.runForEach(stream(Fixture.get), (line) => Queue.offer(lines, line)).pipe(
+          Effect.exit,
+          Effect.flatMap((exit) => Queue.offer(exits, exit)),
+          Effect.forkDetach
+        )
+        yield* Queue.take(lines)
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+      assert.isTrue(Exit.isFailure(yield* Queue.take(exits)))
+      yield* closed(server.connections[0])
+    }))
+})
