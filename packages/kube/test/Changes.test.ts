@@ -70,6 +70,14 @@ const begunFrom = Effect.map(
     )
 )
 
+/** So many tries after failures on end; one more, and the stream fails. */
+const withTries = (times: number) =>
+  Effect.provideService(RetryPolicy.RetryPolicy, {
+    ...RetryPolicy.defaults,
+    unavailable: Schedule.recurs(times),
+    conflict: Schedule.recurs(times)
+  })
+
 layer(services)("what becomes of an object", (it) => {
   it.effect("is asked for as metadata, of the one name, from what was read", () =>
     Effect.gen(function*() {
@@ -155,6 +163,18 @@ layer(services)("what becomes of an object", (it) => {
       assert.deepStrictEqual(yield* asked, ["watch", "list", "watch"])
     }))
 
+  it.effect("is told although the list fails that an expired watch calls for", () =>
+    Effect.gen(function*() {
+      const { heard, listen, made, put, server } = yield* followed
+      const version = yield* put("1")
+      yield* server.expireHistory
+      yield* server.inject(Faults.serviceUnavailable({ verb: "list", count: 2 }))
+      yield* withoutPauses(listen(made.resourceVersion))
+      assert.strictEqual(versionOf(yield* Queue.take(heard)), version)
+      yield* untilAsked(7)
+      assert.deepStrictEqual(yield* asked, ["watch", "list", "watch", "list", "watch", "list", "watch"])
+    }))
+
   it.effect("is told as it is by now, where the history has expired", () =>
     Effect.gen(function*() {
       const { heard, listen, made, put, server, store, ref } = yield* followed
@@ -178,6 +198,7 @@ layer(services)("what becomes of an object", (it) => {
       const deleted = yield* Queue.take(heard)
       assert.strictEqual(deleted._tag, "Deleted")
       assert.isTrue(versionOf(deleted) > made.resourceVersion)
+      yield* untilAsked(9)
       yield* untilOpen(1)
       yield* put("again")
       const again = yield* store.get(ref)
@@ -200,10 +221,7 @@ layer(services)("what becomes of an object", (it) => {
   it.effect("is asked for again every 30 seconds where nothing changes, without a pause and without end", () =>
     Effect.gen(function*() {
       const { heard, listen, made, put } = yield* followed
-      // A single failure would end the stream.
-      yield* listen(made.resourceVersion).pipe(
-        Effect.provideService(RetryPolicy.RetryPolicy, { ...RetryPolicy.defaults, unavailable: Schedule.recurs(0) })
-      )
+      yield* withTries(0)(listen(made.resourceVersion))
       for (let watches = 1; watches <= 4; watches++) {
         yield* untilAsked(watches)
         yield* untilOpen(1)
@@ -238,9 +256,7 @@ layer(services)("what becomes of an object", (it) => {
   it.effect("is followed for ever, where something is heard between one failure and the next", () =>
     Effect.gen(function*() {
       const { heard, listen, made, put, server } = yield* followed
-      yield* listen(made.resourceVersion).pipe(
-        Effect.provideService(RetryPolicy.RetryPolicy, { ...RetryPolicy.defaults, unavailable: Schedule.recurs(2) })
-      )
+      yield* withTries(2)(listen(made.resourceVersion))
       yield* untilOpen(1)
       // In each round a watch that is cut before anything is heard of it, and one that is refused.
       for (let round = 0; round < 4; round++) {
@@ -250,6 +266,68 @@ layer(services)("what becomes of an object", (it) => {
         assert.strictEqual(versionOf(yield* Queue.take(heard)), version)
         yield* untilOpen(1)
       }
+    }))
+
+  it.effect("is followed for ever, where watches break after something was heard of them", () =>
+    Effect.gen(function*() {
+      const { heard, listen, made, put, server } = yield* followed
+      yield* server.inject(Faults.watchExpired({ afterEvents: 1, count: 4 }))
+      yield* withTries(1)(listen(made.resourceVersion))
+      for (let watches = 1; watches <= 5; watches++) {
+        yield* until(begunFrom, ({ length }) => length === watches)
+        const version = yield* put(`watch ${watches}`)
+        assert.strictEqual(versionOf(yield* Queue.take(heard)), version)
+      }
+    }))
+
+  it.effect("is followed for ever, where a watch lasts between one failure and the next", () =>
+    Effect.gen(function*() {
+      const { heard, listen, made, put, server } = yield* followed
+      yield* withTries(1)(listen(made.resourceVersion))
+      for (let round = 1; round <= 3; round++) {
+        yield* untilAsked(2 * round - 1)
+        yield* untilOpen(1)
+        yield* server.inject(Faults.serviceUnavailable({ verb: "watch" }))
+        yield* TestClock.adjust("30 seconds")
+      }
+      const version = yield* put("1")
+      assert.strictEqual(versionOf(yield* Queue.take(heard)), version)
+      assert.strictEqual((yield* asked).length, 7)
+    }))
+
+  it.effect("is asked for again without a pause, where a watch ended after a change", () =>
+    Effect.gen(function*() {
+      const { heard, listen, made, put, server } = yield* followed
+      yield* server.inject(Faults.watchCut({ afterEvents: 1, count: 3 }))
+      yield* withTries(0)(listen(made.resourceVersion))
+      for (const value of ["1", "2", "3", "4"]) {
+        const version = yield* put(value)
+        assert.strictEqual(versionOf(yield* Queue.take(heard)), version)
+      }
+    }))
+
+  it.effect("is remembered as it was told last: the first annotation then costs one request", () =>
+    Effect.gen(function*() {
+      const { made, ref, server, store, world } = yield* followed
+      const next = Stream.runDrain(Stream.take(store.changes(ref, made.resourceVersion), 1))
+      const first = (key: string) =>
+        Effect.gen(function*() {
+          yield* server.clearRequests
+          yield* store.edit(ref, [{ key, expected: undefined, value: "1" }])
+          return (yield* server.requests).filter(({ method }) => method === "PATCH").map(({ status }) => status)
+        })
+      yield* world.put(ref, {})
+      yield* next
+      assert.deepStrictEqual(yield* first("b"), [200])
+      yield* world.put(ref, {})
+      yield* store.get(ref)
+      // Tells it as it was before; what was read since is newer.
+      const { resourceVersion } = yield* world.put(ref, { c: "1" }).pipe(Effect.andThen(store.get(ref)))
+      yield* world.put(ref, { c: "2" })
+      yield* world.put(ref, {})
+      yield* store.get(ref)
+      yield* Stream.runDrain(Stream.take(store.changes(ref, resourceVersion), 1))
+      assert.deepStrictEqual(yield* first("d"), [200])
     }))
 
   it.effect("waits between failures as RetryPolicy says", () =>

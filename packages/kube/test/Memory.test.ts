@@ -1,5 +1,6 @@
+import { assert, it } from "@effect/vitest"
 import { AnnotationStore, MemoryObjects, ResourceRef } from "@kubelock/kube"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import { kubeLockSuite } from "./suites/kubeLockSuite.ts"
 import { storeSuite } from "./suites/storeSuite.ts"
 import { World } from "./suites/World.ts"
@@ -21,3 +22,17 @@ const world = Layer.effect(
 
 storeSuite("in memory", world)
 kubeLockSuite("in memory", world)
+
+it.effect("the deletion of what is not there is no change", () =>
+  Effect.gen(function*() {
+    const objects = yield* MemoryObjects
+    const store = yield* AnnotationStore
+    const ref = ResourceRef.configMap({ namespace: "default", name: "object" })
+    yield* objects.put(ref)
+    const { resourceVersion } = yield* store.get(ref)
+    yield* objects.delete(ref)
+    yield* objects.delete(ref)
+    yield* objects.put(ref)
+    const changes = yield* Stream.runCollect(Stream.take(store.changes(ref, resourceVersion), 2))
+    assert.deepStrictEqual(changes.map(({ _tag }) => _tag), ["Deleted", "Present"])
+  }).pipe(Effect.provide(Layer.fresh(AnnotationStore.layerMemory()))))

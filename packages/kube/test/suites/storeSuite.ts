@@ -186,6 +186,7 @@ export const storeSuite = <E>(name: string, services: Layer.Layer<AnnotationStor
           written.push(yield* store.edit(ref, [{ key: "a", expected: String(value - 1), value: String(value) }]))
         }
         assert.deepStrictEqual(yield* Fiber.join(fiber), written.map(present))
+        for (const { uid } of written) assert.strictEqual(uid, read.uid)
         const [, , third] = written
         assert.deepStrictEqual(yield* nextChanges(ref, third!.resourceVersion, 17), written.slice(3).map(present))
       }))
