@@ -56,9 +56,9 @@ export interface Turns {
   readonly refusedResourceVersion: bigint
   /** Whether this process has had the lock. */
   readonly wasServed: boolean
-  /** How many acquisitions were seen, until this process was served. */
+  /** How many acquisitions were seen. */
   readonly passedBy: number
-  /** How many tries were refused since this process was last served. */
+  /** How many tries were refused. */
   readonly refusals: number
   /** How long one waits for the one before. */
   readonly slotMillis: number
@@ -217,13 +217,11 @@ const see = (turns: Turns, { nowMillis, record, resourceVersion }: Seen): Turns 
   const held: Turns = { ...turns, resourceVersion, acquisition, freeSinceMillis: undefined }
   if (acquisition === turns.acquisition) return held
   const holder = holderOf(record)
-  const isMine = holder === turns.process
   return {
     ...held,
     order: [...turns.order.slice(turns.order.indexOf(holder) + 1), holder].slice(-orderLengthAtMost),
-    wasServed: turns.wasServed || isMine,
+    wasServed: turns.wasServed || holder === turns.process,
     passedBy: turns.passedBy + 1,
-    refusals: isMine ? 0 : turns.refusals,
     slotsAtMost: slotsAtMostAfter(turns, nowMillis - (turns.freeSinceMillis ?? -Infinity))
   }
 }

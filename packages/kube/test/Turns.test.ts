@@ -53,6 +53,8 @@ describe("the list", () => {
     const dropped = afterTurnsOf("a", "a", "b", "c", "b")
     assert.notInclude(dropped.order, "a")
     assert.strictEqual(slots(dropped, 0.99), 0)
+    assert.strictEqual(slots({ ...dropped, refusals: 3 }, 0.99), 0)
+    assert.strictEqual(slots({ ...dropped, passedBy: 0 }, 0.99), 0)
     assert.strictEqual(slots(afterTurnsOf("c", "a", "b", "c", "b"), 0.99), 0)
   })
 
@@ -164,9 +166,7 @@ describe("a process that was never served", () => {
   })
 
   it("is like any other once it is served", () => {
-    const turns = afterTurnsOf("new", "a", "b", "new")
-    assert.strictEqual(turns.refusals, 0)
-    assert.strictEqual(slots(turns, 0.99), 2)
+    assert.strictEqual(slots({ ...afterTurnsOf("new", "a", "b", "new"), refusals: 3 }, 0.99), 2)
   })
 })
 
