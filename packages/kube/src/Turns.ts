@@ -101,7 +101,7 @@ export interface Answered {
   readonly roundTripMillis: number
 }
 
-/** @category events @since 0.1.0 */
+/** What a process sees or does that bears on the turns. @category events @since 0.1.0 */
 export type Event = Seen | Expired | Refused | Answered
 
 // The one behind must wait until it would see that the one before has taken the lock. By our measurements on a real API server,
