@@ -89,6 +89,17 @@ const at = ({ lock, resource }: LockRequest) => ({ lock, resource })
 const malformed = (request: LockRequest, state: LockState.Malformed) =>
   Result.fail(new MalformedRecord({ ...at(request), raw: state.text, problem: state.problem }))
 
+const notFound = (request: LockRequest, state: LockState.Free | LockState.Expired) =>
+  Result.fail(
+    new NotFound(state._tag === "Free" ? at(request) : { ...at(request), expired: state.record })
+  )
+
+const stillHeld = (request: LockRequest, state: LockState.Held, nowNanos: bigint) =>
+  Result.fail(new AlreadyExists({ ...at(request), holder: state.record, nowNanos }))
+
+const notTheirs = (request: OwnerRequest, state: LockState.Held, nowNanos: bigint) =>
+  Result.fail(new OwnerMismatch({ ...at(request), owner: request.owner, holder: state.record, nowNanos }))
+
 // An owner is compared as it reads back: a lone surrogate, which no text on the wire can hold, as U+FFFD.
 const isOwner = (request: OwnerRequest, record: LockRecord.LockRecord): boolean =>
   record.owner === request.owner.toWellFormed()
@@ -113,14 +124,10 @@ export const acquire = (
   switch (state._tag) {
     case "Malformed":
       return malformed(request, state)
-    case "Held": {
-      const held = { ...at(request), holder: state.record, nowNanos }
-      return Result.fail(
-        isOwner(request, state.record)
-          ? new AlreadyExists(held)
-          : new OwnerMismatch({ ...held, owner: request.owner })
-      )
-    }
+    case "Held":
+      return isOwner(request, state.record)
+        ? stillHeld(request, state, nowNanos)
+        : notTheirs(request, state, nowNanos)
     case "Free":
     case "Expired": {
       const record: LockRecord.LockRecord = {
@@ -180,15 +187,10 @@ export const renew = (
     case "Malformed":
       return malformed(request, state)
     case "Free":
-      return Result.fail(new NotFound(at(request)))
     case "Expired":
-      return Result.fail(new NotFound({ ...at(request), expired: state.record }))
+      return notFound(request, state)
     case "Held": {
-      if (isTheirs(request, state.record)) {
-        return Result.fail(
-          new OwnerMismatch({ ...at(request), owner: request.owner, holder: state.record, nowNanos })
-        )
-      }
+      if (isTheirs(request, state.record)) return notTheirs(request, state, nowNanos)
       const { createdAtNanos } = state.record
       return Result.succeed(
         write(request, state.text, {
@@ -223,16 +225,14 @@ export const release = (
     case "Malformed":
       return malformed(request, state)
     case "Free":
-      return Result.fail(new NotFound(at(request)))
+      return notFound(request, state)
     case "Expired":
       return request.id !== undefined && !isTheirs(request, state.record)
         ? Result.succeed(remove(request, state))
-        : Result.fail(new NotFound({ ...at(request), expired: state.record }))
+        : notFound(request, state)
     case "Held":
       return isTheirs(request, state.record)
-        ? Result.fail(
-          new OwnerMismatch({ ...at(request), owner: request.owner, holder: state.record, nowNanos })
-        )
+        ? notTheirs(request, state, nowNanos)
         : Result.succeed(remove(request, state))
   }
 }
@@ -255,9 +255,9 @@ export const expire = (
     case "Malformed":
       return malformed(request, state)
     case "Free":
-      return Result.fail(new NotFound(at(request)))
+      return notFound(request, state)
     case "Held":
-      return Result.fail(new AlreadyExists({ ...at(request), holder: state.record, nowNanos }))
+      return stillHeld(request, state, nowNanos)
     case "Expired":
       return Result.succeed(remove(request, state))
   }
@@ -278,7 +278,7 @@ const break_ = (
 ): Result.Result<RemovalEdit, NotFound> => {
   const state = LockState.read(annotations, request.lock, nowNanos)
   return state._tag === "Free"
-    ? Result.fail(new NotFound(at(request)))
+    ? notFound(request, state)
     : Result.succeed(remove(request, state))
 }
 
