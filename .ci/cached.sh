@@ -25,7 +25,7 @@ cached() {
     "$build" "$unfinished" >&2
     chmod 755 "$unfinished"
     # Somebody else may have been faster; theirs is as good.
-    mv -T "$unfinished" "$folder" 2>/dev/null || [ -d "$folder" ]
+    [ -d "$folder" ] || mv "$unfinished" "$folder"
   fi
   echo "$folder"
 }

@@ -75,7 +75,11 @@ export const writeList = (
     : { kind: `${type.kind}List`, apiVersion: apiVersion(type) }
   return {
     ...head,
-    metadata: { resourceVersion: String(revision) },
+    // A list of whole custom resources always says where it would go on.
+    metadata: {
+      ...(form._tag === "Metadata" || type.builtIn === true ? {} : { continue: "" }),
+      resourceVersion: String(revision)
+    },
     items: form._tag === "Metadata" && objects.length === 0 ? null : objects.map((object) => {
       const item = writeObject(form, type, object)
       if (form._tag === "Metadata" || type.builtIn !== true) {

@@ -30,7 +30,10 @@ export interface Client {
   >
   /** Opens a watch; `take` waits for as many events and writes them down, `end` waits for the end. */
   readonly watch: (path: string, options?: Ask) => Effect.Effect<
-    { readonly take: (count: number) => Effect.Effect<void, "End">; readonly end: Effect.Effect<void> },
+    {
+      readonly take: (count: number) => Effect.Effect<ReadonlyArray<unknown>, "End">
+      readonly end: Effect.Effect<void>
+    },
     NoAnswer,
     Scope.Scope
   >
@@ -179,9 +182,13 @@ export const transcriptOf = Effect.fnUntraced(function*<E>(
       transcript.push([`watch ${line}`, opened.status])
       return {
         take: Effect.fnUntraced(function*(count) {
+          const events: Array<unknown> = []
           for (let taken = 0; taken < count; taken++) {
-            transcript.push(["event", normalize.json(yield* opened.next, options?.anyMessage === true)])
+            const event = yield* opened.next
+            events.push(event)
+            transcript.push(["event", normalize.json(event, options?.anyMessage === true)])
           }
+          return events
         }),
         end: Effect.flip(opened.next).pipe(
           Effect.catch((event) =>
@@ -195,12 +202,14 @@ export const transcriptOf = Effect.fnUntraced(function*<E>(
     })
   }
 
-  yield* Effect.orDie(plain("POST", "/api/v1/namespaces", { body: namespaceObject }))
+  // Two servers that refuse everything are alike too.
+  const made = yield* Effect.orDie(plain("POST", "/api/v1/namespaces", { body: namespaceObject }))
+  if (made.status !== 201) return yield* Effect.die(new Error(`${namespace} was not made: ${made.text}`))
   yield* Effect.scoped(program(client))
   return transcript
 })
 
-const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/
+const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/
 const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g
 
 /** The embedded server keeps no `managedFields`; a real one's say only who wrote. */
@@ -209,6 +218,12 @@ const isLeftOut = (key: string): boolean => key === "managedFields" || key === "
 /** A real server gives a cause as often as it has run into it, up to four times, depending on the resource. */
 const withoutRepetitions = (causes: ReadonlyArray<unknown>) =>
   Array.from(new Set(causes.map((cause) => JSON.stringify(cause))), (cause): unknown => JSON.parse(cause))
+
+/** Metadata whose resourceVersion is not an object's, but still one. */
+const ofStore = (metadata: unknown): unknown =>
+  Predicate.isObject(metadata) && /^[1-9]\d*$/.test(String(metadata["resourceVersion"]))
+    ? { ...metadata, resourceVersion: "<of the store>" }
+    : metadata
 
 const makeNormalizer = () => {
   const seen: Record<string, Array<string>> = { uid: [], resourceVersion: [] }
@@ -234,13 +249,15 @@ const makeNormalizer = () => {
       return key === "causes" ? withoutRepetitions(items) : items
     }
     if (!Predicate.isObject(value)) return value
-    // A list's resourceVersion is the whole store's, which others write to.
-    const isList = "items" in value
+    // The resourceVersion of a list or a bookmark is the whole store's, which others write to.
+    const isOfStore = "items" in value || value["type"] === "BOOKMARK" || key === "BOOKMARK"
     return Object.fromEntries(
       Object.entries(value)
         .filter(([key]) => !isLeftOut(key))
         .map(([key, child]) =>
-          isList && key === "metadata" ? [key, "<of a list>"] : [key, walk(child, key, anyMessage)]
+          isOfStore && key === "metadata"
+            ? [key, walk(ofStore(child), key, anyMessage)]
+            : [key, walk(child, isOfStore && key === "object" ? "BOOKMARK" : key, anyMessage)]
         )
     )
   }
