@@ -144,7 +144,7 @@ describe("A control plane's life", () => {
       const folder = yield* Effect.scoped(Effect.gen(function*() {
         const running = yield* ControlPlane.start()
         assert.lengthOf(
-          (yield* processesIn(running.logsFolder)).filter((line) => /\d+ \S*(etcd|kube-apiserver) /.test(line)),
+          (yield* processesIn(running.logsFolder)).filter((line) => /^ *\d+ \S*(etcd|kube-apiserver) /.test(line)),
           2
         )
         assert.isTrue(yield* fs.exists(`${running.logsFolder}/kube-apiserver.log`))
