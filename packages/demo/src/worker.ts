@@ -60,14 +60,17 @@ const work = Effect.fnUntraced(function*(orders: typeof Orders.Type) {
   const lockedSection = Effect.gen(function*() {
     const locks = yield* KubeLock
     const attempt = locks.acquire({ resource, name: "demo", owner: orders.worker, ttl: "30 seconds" })
-    const lease = yield* costed(attempt, (result) => Result.isSuccess(result) ? "acquire" : "acquire, refused").pipe(
+    // One attempt is what may not be interrupted; the waiting between two of them may be.
+    return yield* Effect.acquireUseRelease(
+      costed(attempt, (result) => Result.isSuccess(result) ? "acquire" : "acquire, refused"),
+      ({ fencingToken }) => Effect.map(section, (done) => ({ ...done, fencingToken: String(fencingToken) })),
+      (lease) => Effect.ignore(costed(locks.release(lease), () => "release"))
+    ).pipe(
       Effect.retry({
         schedule: Schedule.jittered(Schedule.spaced("25 millis")),
         while: (error) => error._tag === "OwnerMismatch"
       })
     )
-    const done = yield* section.pipe(Effect.ensuring(Effect.ignore(costed(locks.release(lease), () => "release"))))
-    return { ...done, fencingToken: String(lease.fencingToken) }
   })
 
   const rounds = Effect.gen(function*() {
