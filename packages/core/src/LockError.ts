@@ -54,8 +54,42 @@ const term = (holder: Holder): string => {
 const lastInstantNanos = 253_402_300_799_999_999_999n
 const instant = (nanos: bigint): string => nanos > lastInstantNanos ? "after the year 9999" : Rfc3339.format(nanos)
 
-const remaining = (holder: Holder, nowNanos: bigint): string =>
-  `${Duration.format(Duration.nanos(holder.createdAtNanos + holder.ttlNanos - nowNanos))} left`
+const remaining = (holder: Holder, nowNanos: bigint): string => {
+  const leftNanos = holder.createdAtNanos + holder.ttlNanos - nowNanos
+  return leftNanos < 0n
+    ? `expired ${Duration.format(Duration.nanos(-leftNanos))} ago`
+    : `${Duration.format(Duration.nanos(leftNanos))} left`
+}
+
+// Clocks that are kept in step differ by less; a second is also the largest default of what a holder allows for them.
+const toleranceNanos = 1_000_000_000n
+
+/**
+ * What is to be said of a record that was written in the future, by this machine's clock: by more than a second.
+ *
+ * A lock that a wrong clock took is held until that clock's time plus the TTL, whoever waits for it.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const clockWarning = (holder: Holder, nowNanos: bigint): string | undefined => {
+  const aheadNanos = holder.createdAtNanos - nowNanos
+  return aheadNanos <= toleranceNanos
+    ? undefined
+    : `it was taken or renewed ${
+      Duration.format(Duration.nanos(aheadNanos))
+    } in the future by this machine's clock, so one of ` +
+      `the two clocks is wrong; if nobody renews it, it ends at the time given here, or when it is broken`
+}
+
+const standing = (holder: Holder, nowNanos: bigint): string => {
+  const warning = clockWarning(holder, nowNanos)
+  return `${term(holder)} (${remaining(holder, nowNanos)}${warning === undefined ? "" : `; ${warning}`})`
+}
+
+/** A holder in words: who, since when, until when. @category formatting @since 0.1.0 */
+export const describeHolder = (holder: Holder, nowNanos: bigint): string =>
+  `${JSON.stringify(holder.owner)} ${standing(holder, nowNanos)}`
 
 /**
  * `acquire`: the lock is held already, by the same owner. (`expire`: it is still held.)
@@ -73,8 +107,7 @@ export class AlreadyExists extends Schema.TaggedError<AlreadyExists>()("AlreadyE
   nowNanos: Schema.BigInt
 }) {
   override get message(): string {
-    return `${place(this)} is already held by ${JSON.stringify(this.holder.owner)} ${term(this.holder)} ` +
-      `(${remaining(this.holder, this.nowNanos)})`
+    return `${place(this)} is already held by ${describeHolder(this.holder, this.nowNanos)}`
   }
 }
 
@@ -96,7 +129,7 @@ export class OwnerMismatch extends Schema.TaggedError<OwnerMismatch>()("OwnerMis
     const who = this.owner === this.holder.owner
       ? `a later acquisition of the same owner, ${JSON.stringify(this.owner)},`
       : `${JSON.stringify(this.holder.owner)}, not by ${JSON.stringify(this.owner)},`
-    return `${place(this)} is held by ${who} ${term(this.holder)} (${remaining(this.holder, this.nowNanos)})`
+    return `${place(this)} is held by ${who} ${standing(this.holder, this.nowNanos)}`
   }
 }
 

@@ -52,9 +52,17 @@ export interface OwnerRequest extends LockRequest {
   readonly id?: string | undefined
 }
 
+/** Whose lock shall live on, and since when it shall say it does. @category models @since 0.1.0 */
+export interface RenewRequest extends OwnerRequest {
+  /** The record's new `createdAt` at least. Default: now. */
+  readonly createdAtNanos?: bigint | undefined
+}
+
 /** Who wants which lock, and for how long. @category models @since 0.1.0 */
 export interface AcquireRequest extends OwnerRequest {
   readonly ttl: Ttl
+  /** For how long an expired lock is left alone, in nanoseconds. Default: 0, as in the Go library. */
+  readonly takeoverDelayNanos?: bigint | undefined
 }
 
 /** An edit that leaves a record, and that record. @category models @since 0.1.0 */
@@ -104,6 +112,8 @@ const notTheirs = (request: OwnerRequest, state: LockState.Held, nowNanos: bigin
 const isOwner = (request: OwnerRequest, record: LockRecord.LockRecord): boolean =>
   record.owner === request.owner.toWellFormed()
 
+const later = (left: bigint, right: bigint): bigint => left > right ? left : right
+
 const isTheirs = (request: OwnerRequest, record: LockRecord.LockRecord): boolean =>
   !isOwner(request, record) || (request.id !== undefined && record.id !== request.id)
 
@@ -120,7 +130,7 @@ export const acquire = (
   request: AcquireRequest,
   nowNanos: bigint
 ): Result.Result<RecordEdit, AlreadyExists | OwnerMismatch | MalformedRecord> => {
-  const state = LockState.read(annotations, request.lock, nowNanos)
+  const state = LockState.read(annotations, request.lock, nowNanos - (request.takeoverDelayNanos ?? 0n))
   switch (state._tag) {
     case "Malformed":
       return malformed(request, state)
@@ -174,12 +184,15 @@ export const acquireAll = (
  *
  * A clock that was set back does not shorten the lock: `createdAt` never decreases.
  *
+ * A holder that counts on a monotonic clock passes as *now* the last `createdAt` plus what that clock has counted since, and
+ * the wall clock's time as `createdAtNanos`: then no jump of the wall clock makes its own lock look expired.
+ *
  * @category decisions
  * @since 0.1.0
  */
 export const renew = (
   annotations: Annotations,
-  request: OwnerRequest,
+  request: RenewRequest,
   nowNanos: bigint
 ): Result.Result<RecordEdit, NotFound | OwnerMismatch | MalformedRecord> => {
   const state = LockState.read(annotations, request.lock, nowNanos)
@@ -191,13 +204,8 @@ export const renew = (
       return notFound(request, state)
     case "Held": {
       if (isTheirs(request, state.record)) return notTheirs(request, state, nowNanos)
-      const { createdAtNanos } = state.record
-      return Result.succeed(
-        write(request, state.text, {
-          ...state.record,
-          createdAtNanos: createdAtNanos > nowNanos ? createdAtNanos : nowNanos
-        })
-      )
+      const createdAtNanos = [nowNanos, request.createdAtNanos ?? nowNanos].reduce(later, state.record.createdAtNanos)
+      return Result.succeed(write(request, state.text, { ...state.record, createdAtNanos }))
     }
   }
 }

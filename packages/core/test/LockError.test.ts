@@ -57,6 +57,21 @@ describe("errors", () => {
     expect(new OwnerMismatch({ ...where, owner: "alice", holder, nowNanos }).message).toContain("a later acquisition")
   })
 
+  it("says so when a record comes from the future by more than clocks that are kept in step differ", () => {
+    const ahead = (nanos: bigint) =>
+      new OwnerMismatch({ ...where, owner: "bob", holder: { ...holder, createdAtNanos: nowNanos + nanos }, nowNanos })
+        .message
+    expect(ahead(1_000_000_000n)).not.toContain("future")
+    expect(ahead(7_200_000_000_000n)).toContain(
+      "renewed 2h in the future by this machine's clock, so one of the two clocks is wrong"
+    )
+  })
+
+  it("has words for a lock that has expired but is left alone", () => {
+    const late = nowNanos + holder.ttlNanos
+    expect(new OwnerMismatch({ ...where, owner: "bob", holder, nowNanos: late }).message).toContain("(expired 1m ago)")
+  })
+
   it("has words for a TTL that ends after the last year that can be written", () => {
     const forever = { ...holder, createdAtNanos: 253_402_300_799_000_000_000n, ttlNanos: 2n ** 63n - 1n }
     expect(new AlreadyExists({ ...where, holder: forever, nowNanos }).message).toContain("until after the year 9999")

@@ -141,6 +141,30 @@ describe("Transition", () => {
     })
   })
 
+  it("leaves an expired lock alone for as long as the taker chooses to, strictly", () => {
+    fc.assert(fc.property(annotations, request, nanos, fc.bigInt(0n, 3n), (annotations, request, nowNanos, delay) => {
+      const decision = Transition.acquire(annotations, { ...request, takeoverDelayNanos: delay }, nowNanos)
+      const before = Transition.acquire(annotations, request, nowNanos - delay)
+      expect(Result.isSuccess(decision)).toBe(Result.isSuccess(before))
+      if (Result.isFailure(decision)) return
+      expect(decision.success.expected).toBe(Result.getOrThrow(before).expected)
+      expect(decision.success.record.createdAtNanos).toBe(nowNanos)
+    }))
+  })
+
+  it("renews at what one clock says and writes no earlier time than another", () => {
+    holds((annotations, request, nowNanos) => {
+      for (const createdAtNanos of [0n, 2n, 9n]) {
+        const decision = Transition.renew(annotations, { ...request, createdAtNanos }, nowNanos)
+        const plain = Transition.renew(annotations, request, nowNanos)
+        expect(Result.isSuccess(decision)).toBe(Result.isSuccess(plain))
+        if (Result.isFailure(decision) || Result.isFailure(plain)) continue
+        const atLeast = plain.success.record.createdAtNanos
+        expect(decision.success.record.createdAtNanos).toBe(createdAtNanos > atLeast ? createdAtNanos : atLeast)
+      }
+    })
+  })
+
   it("releases as the Go library does, unless the acquisition is named", () => {
     holds((annotations, request, nowNanos) => {
       const before = LockState.read(annotations, request.lock, nowNanos)
