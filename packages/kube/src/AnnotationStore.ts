@@ -51,6 +51,8 @@ export type ObjectChange =
   | { readonly _tag: "Present"; readonly object: ObjectMetadata }
   | { readonly _tag: "Deleted"; readonly resourceVersion: bigint }
 
+export type JsonPatchOperation = { readonly op: string; readonly path: string }
+
 /** Reads and edits the annotations of one object at a time. @category services @since 0.1.0 */
 export class AnnotationStore extends Context.Service<AnnotationStore, {
   /** The object as it is. */
@@ -61,7 +63,8 @@ export class AnnotationStore extends Context.Service<AnnotationStore, {
    */
   readonly edit: (
     ref: ResourceRef.ResourceRef,
-    edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>
+    edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>,
+    operations?: ReadonlyArray<JsonPatchOperation>
   ) => Effect.Effect<ObjectMetadata, AnnotationEdit.EditRefused | KubeError>
   /**
    * What becomes of the object after the resourceVersion that was read, whoever writes it and whatever of it: in order, none

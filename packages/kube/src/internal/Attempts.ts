@@ -1,0 +1,328 @@
+/**
+ * What is done to locks, each to its end: decided, sent, and found out about where its answer was lost.
+ *
+ * Everything here takes leases and requests that are valid.
+ */
+import {
+  type AlreadyExists,
+  AnnotationEdit,
+  type InvalidConfig,
+  isInvalidConfig,
+  LockName,
+  LockRecord,
+  type MalformedRecord,
+  type NotFound,
+  type OwnerMismatch,
+  Transition
+} from "@kubelock/core"
+import { Cause, Clock, Data, Effect, Result } from "effect"
+import type { AnnotationStore, JsonPatchOperation, ObjectMetadata } from "../AnnotationStore.ts"
+import { Conflict, KubeError } from "../KubeError.ts"
+import type { Lease } from "../Lease.ts"
+import * as ResourceRef from "../ResourceRef.ts"
+import * as RetryPolicy from "../RetryPolicy.ts"
+
+/** A moment on both clocks. */
+export interface Instant {
+  readonly wallNanos: bigint
+  readonly monotonicNanos: bigint
+}
+
+/** The monotonic clock first: what is counted from here must not begin later than what is written down. */
+export const now: Effect.Effect<Instant> = Effect.gen(function*() {
+  const monotonicNanos = yield* Clock.monotonicTimeNanos
+  return { monotonicNanos, wallNanos: yield* Clock.currentTimeNanos }
+})
+
+/** A try was refused, and no second was to be made. */
+export class Refused extends Data.TaggedError("Refused")<{
+  /** What was sent. */
+  readonly edits: ReadonlyArray<Transition.RecordEdit>
+  /** When. */
+  readonly sentAt: Instant
+  /** The object as it was read after the refusal; absent where it was not read. */
+  readonly seen: ObjectMetadata | undefined
+}> {}
+
+/** What is to be done to one object, and how. */
+export interface Task<Edit, E> {
+  readonly resource: ResourceRef.ResourceRef
+  /** What the annotations are taken to be before anything was read; the server refuses edits decided on a wrong belief. */
+  readonly believed?: AnnotationEdit.Annotations | undefined
+  readonly decide: (annotations: AnnotationEdit.Annotations, now: Instant) => Result.Result<ReadonlyArray<Edit>, E>
+  /** Other changes to the object, made with the edits or not at all. */
+  readonly operations?: ReadonlyArray<JsonPatchOperation> | undefined
+  /** Where it does not succeed, this is run for every write that was made, or may have been. */
+  readonly undo?: ((edits: ReadonlyArray<Edit>) => Effect.Effect<void>) | undefined
+  /**
+   * Whether a refusal is the end, and which: asked at once, and again with the object as it was read after it. By default another
+   * decision follows, on what was read.
+   */
+  readonly ending?: ((attempt: Attempt<Edit>, seen: ObjectMetadata | undefined) => E | undefined) | undefined
+}
+
+/** Edits that were sent, and when they were decided on. */
+export interface Attempt<Edit> {
+  readonly edits: ReadonlyArray<Edit>
+  readonly sentAt: Instant
+}
+
+/** Edits that were made, and the object after them. */
+export interface Performed<Edit> extends Attempt<Edit> {
+  readonly after: ObjectMetadata
+}
+
+/** A lock that was taken: validity counts from `sentAt`. */
+export interface Taken {
+  readonly lease: Lease
+  readonly sentAt: Instant
+  /** The object after it. */
+  readonly after: ObjectMetadata
+}
+
+/** What is wanted, and by which acquisition. */
+export type AcquireRequest = Transition.AcquireRequest & { readonly id: string }
+
+type NotTaken = AlreadyExists | OwnerMismatch | MalformedRecord | InvalidConfig
+type NotMine = NotFound | OwnerMismatch | MalformedRecord
+
+/** What can be done to the locks of a store. */
+export type Attempts = ReturnType<typeof make>
+
+/** The attempts over one store. */
+export const make = (store: AnnotationStore["Service"]) => {
+  const read = Effect.fnUntraced(function*(resource: ResourceRef.ResourceRef, backoff: RetryPolicy.Backoff) {
+    while (true) {
+      const answer = yield* Effect.result(store.get(resource))
+      if (Result.isSuccess(answer)) return answer.success
+      yield* backoff(answer.failure)
+    }
+  })
+
+  /**
+   * Decides, sends the edits, and finds out what became of them.
+   *
+   * Interruption waits for the answer to a write; it does not wait for a read or a pause.
+   */
+  const perform = <Edit extends AnnotationEdit.AnnotationEdit, E>(
+    { believed, decide, ending = () => undefined, operations, resource, undo = () => Effect.void }: Task<Edit, E>
+  ): Effect.Effect<Performed<Edit>, E | KubeError> =>
+    Effect.uninterruptibleMask((restore) => {
+      const perhapsMade: Array<Attempt<Edit>> = []
+      const refused: Array<Attempt<Edit>> = []
+      return Effect.gen(function*() {
+        const backoff = yield* RetryPolicy.start
+        let isBelief = believed !== undefined
+        let annotations = believed ?? (yield* restore(read(resource, backoff))).annotations
+        while (true) {
+          const sentAt = yield* now
+          const decision = decide(annotations, sentAt)
+          if (Result.isFailure(decision)) {
+            // What was only believed is no ground to refuse anything.
+            if (!isBelief || isInvalidConfig(decision.failure)) return yield* Effect.fail(decision.failure)
+            annotations = (yield* restore(read(resource, backoff))).annotations
+            isBelief = false
+            continue
+          }
+          const edits = decision.success
+          const attempt = { edits, sentAt }
+          const answer = yield* Effect.result(store.edit(resource, edits, operations))
+          if (Result.isSuccess(answer)) {
+            perhapsMade.push(attempt)
+            // Whoever interrupted us while the answer was on its way will never see it.
+            yield* restore(Effect.void)
+            return { ...attempt, after: answer.success }
+          }
+          const error = answer.failure
+          if (error._tag === "KubeError") {
+            if (error.outcomeUnknown) perhapsMade.push(attempt)
+            yield* restore(backoff(error))
+          } else {
+            refused.push(attempt)
+            const end = perhapsMade.length === 0 ? ending(attempt, undefined) : undefined
+            if (end !== undefined) return yield* Effect.fail(end)
+            if (!isBelief) yield* restore(backoff(conflict(resource, error)))
+          }
+          const after = yield* restore(read(resource, backoff))
+          const { wallNanos } = yield* now
+          const isThere = (edit: Edit) => isRecordThere(edit, after.annotations, wallNanos)
+          // A proxy may have sent the request twice: the answer is then that of the repetition, and a record of ours tells.
+          const landed = refused.find(({ edits }) => edits.every(isThere)) ??
+            perhapsMade.find(({ edits, sentAt }) =>
+              edits.every((edit) => isThere(edit) || wasRemoved(edit, after.annotations, sentAt.wallNanos))
+            )
+          if (landed !== undefined) return { ...landed, after }
+          const end = error._tag === "EditRefused" ? ending(attempt, after) : undefined
+          if (end !== undefined) return yield* Effect.fail(end)
+          annotations = after.annotations
+          isBelief = false
+        }
+      }).pipe(
+        Effect.mapError((error) =>
+          error instanceof KubeError && perhapsMade.length > 0 && !error.outcomeUnknown ? error.withLostAnswer() : error
+        ),
+        Effect.onError((cause) => {
+          const toUndo = Cause.hasInterrupts(cause) ? [...perhapsMade, ...refused] : perhapsMade
+          // All at once, so that it takes no longer than one request may.
+          return Effect.forEach(toUndo, ({ edits }) => undo(edits), { concurrency: "unbounded", discard: true })
+        })
+      )
+    })
+
+  /** Removes the records that an acquisition has written, or may have. */
+  const giveBack = (resource: ResourceRef.ResourceRef, edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>) =>
+    store.edit(resource, edits.map(({ key, value }) => ({ key, expected: value, value: undefined }))).pipe(
+      Effect.asVoid,
+      Effect.catchTag("EditRefused", () => Effect.void),
+      Effect.catch((error) =>
+        Effect.logWarning("A lock may have been left behind, and will then be held until it expires", error).pipe(
+          Effect.annotateLogs({
+            "kubelock.resource": ResourceRef.describe(resource),
+            "kubelock.annotations": edits.map(({ key }) => key).join(", ")
+          })
+        )
+      )
+    )
+
+  const acquire = <E = never>(
+    resource: ResourceRef.ResourceRef,
+    requests: ReadonlyArray<AcquireRequest>,
+    believed: AnnotationEdit.Annotations | undefined,
+    ending?: Task<Transition.RecordEdit, E>["ending"]
+  ): Effect.Effect<ReadonlyArray<Taken>, E | NotTaken | KubeError> =>
+    perform<Transition.RecordEdit, E | NotTaken>({
+      resource,
+      believed,
+      decide: (annotations, { wallNanos }) => Transition.acquireAll(annotations, requests, wallNanos),
+      undo: (edits) => giveBack(resource, edits),
+      ending
+    }).pipe(
+      Effect.map((performed) => takenBy(resource, requests, performed)),
+      forPurpose("acquire", requests.map(({ lock }) => lock), requests[0]?.owner)
+    )
+
+  return {
+    perform,
+    giveBack,
+
+    /** The object as it is. */
+    read: (resource: ResourceRef.ResourceRef) =>
+      Effect.flatMap(RetryPolicy.start, (backoff) => read(resource, backoff)),
+
+    /** Takes all the locks or none of them. */
+    acquire: (
+      resource: ResourceRef.ResourceRef,
+      requests: ReadonlyArray<AcquireRequest>,
+      believed?: AnnotationEdit.Annotations
+    ) => acquire(resource, requests, believed),
+
+    /** The same in a single try. The object is read after a refusal only if `isRead`. */
+    tryAcquire: (
+      resource: ResourceRef.ResourceRef,
+      requests: ReadonlyArray<AcquireRequest>,
+      believed: AnnotationEdit.Annotations,
+      isRead: boolean
+    ) =>
+      acquire(
+        resource,
+        requests,
+        believed,
+        (attempt, seen) => isRead && seen === undefined ? undefined : new Refused({ ...attempt, seen })
+      ),
+
+    /** Gives back what of the leases, all of one object, is still held; then fails if something was not. */
+    release: Effect.fnUntraced(function*(
+      resource: ResourceRef.ResourceRef,
+      leases: ReadonlyArray<Lease>
+    ): Effect.fn.Return<ObjectMetadata, NotMine | KubeError> {
+      let lost: NotMine | undefined
+      const { after } = yield* perform<Transition.RemovalEdit, NotMine>({
+        resource,
+        believed: believedOf(leases),
+        decide: (annotations, { wallNanos }) => {
+          const decisions = leases.map((lease) => Transition.release(annotations, requestOf(lease), wallNanos))
+          lost = decisions.find(Result.isFailure)?.failure
+          const edits = decisions.filter(Result.isSuccess).map(({ success }) => success)
+          return edits.length > 0 || lost === undefined ? Result.succeed(edits) : Result.fail(lost)
+        }
+      }).pipe(forPurpose("release", leases.map(({ name }) => name), leases[0]?.owner))
+      if (lost !== undefined) return yield* lost
+      return after
+    })
+  }
+}
+
+/** What took the locks, from the edits that did. */
+export const takenBy = (
+  resource: ResourceRef.ResourceRef,
+  requests: ReadonlyArray<AcquireRequest>,
+  { after, edits, sentAt }: Performed<Transition.RecordEdit>
+): ReadonlyArray<Taken> =>
+  requests.map(({ id, lock }, index) => {
+    const { record } = edits[index]!
+    const lease = { resource, name: lock, owner: record.owner, id, record, fencingToken: after.resourceVersion }
+    return { lease, sentAt, after }
+  })
+
+/** Lets a `KubeError` say which lock it was about, and for whom. */
+export const forPurpose =
+  (operation: string, locks: ReadonlyArray<string>, owner?: string) =>
+  <A, E, R>(self: Effect.Effect<A, E | KubeError, R>): Effect.Effect<A, E | KubeError, R> =>
+    Effect.mapError(self, (error) => {
+      if (!(error instanceof KubeError)) return error
+      const named = [locks.length === 1 ? "lock" : "locks", locks.map((lock) => JSON.stringify(lock)).join(", ")].join(
+        " "
+      ).trim()
+      return error.withPurpose(`${operation} ${named}${owner === undefined ? "" : ` as ${JSON.stringify(owner)}`}`)
+    })
+
+/** Whether the record that an edit leaves is there, and still valid. */
+const isRecordThere = (
+  edit: AnnotationEdit.AnnotationEdit | Transition.RecordEdit,
+  annotations: AnnotationEdit.Annotations,
+  nowNanos: bigint
+): boolean =>
+  "record" in edit &&
+  AnnotationEdit.get(annotations, edit.key) === edit.value &&
+  !LockRecord.isExpired(edit.record, nowNanos)
+
+/**
+ * Whether a removal whose answer was lost has been made. The acquisition that it was about must be gone; where another has come
+ * in its place since, it can only have come after the removal.
+ */
+const wasRemoved = (
+  edit: AnnotationEdit.AnnotationEdit | Transition.RemovalEdit,
+  annotations: AnnotationEdit.Annotations,
+  sentAtNanos: bigint
+): boolean => {
+  if (!("removed" in edit)) return false
+  const text = AnnotationEdit.get(annotations, edit.key)
+  if (text === undefined) return true
+  const found = Result.getOrUndefined(LockRecord.parse(text))
+  if (text === edit.expected || found === undefined) return false
+  const isRenewed = found.id !== undefined && found.id === edit.removed?.id
+  return !isRenewed && found.createdAtNanos >= sentAtNanos
+}
+
+/** The lock of a lease, and whose it is. */
+export const requestOf = ({ id, name, owner, resource }: Lease): Transition.OwnerRequest => ({
+  lock: name,
+  resource: ResourceRef.describe(resource),
+  owner,
+  id
+})
+
+/** The annotations of leases that nobody has touched. */
+export const believedOf = (leases: ReadonlyArray<Lease>): AnnotationEdit.Annotations =>
+  Object.fromEntries(leases.map(({ name, record }) => [LockName.toKey(name), LockRecord.format(record)]))
+
+const conflict = (resource: ResourceRef.ResourceRef, refused: AnnotationEdit.EditRefused): KubeError =>
+  new KubeError({
+    method: "PATCH",
+    path: ResourceRef.toPath(resource),
+    reason: new Conflict({
+      message: `Others write the locks of ${
+        ResourceRef.describe(resource)
+      } faster than they can be read: ${refused.message}.`
+    })
+  })
