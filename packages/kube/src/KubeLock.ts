@@ -119,7 +119,7 @@ const make = Effect.gen(function*() {
     const id = yield* nextAcquisitionId
     if (locks.length === 0) return []
     const requests = locks.map((lock) => ({ lock, resource: ResourceRef.describe(resource), owner, id, ttl }))
-    return (yield* attempts.acquire(resource, requests, {})).map(({ lease }) => lease)
+    return (yield* attempts.acquire({ resource, requests, believed: {} })).map(({ lease }) => lease)
   })
 
   const releaseAll = Effect.fnUntraced(function*(leases: ReadonlyArray<Lease>) {

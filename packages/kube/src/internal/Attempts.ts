@@ -44,6 +44,9 @@ export class Refused extends Data.TaggedError("Refused")<{
   readonly seen: ObjectMetadata | undefined
 }> {}
 
+/** As `Effect.uninterruptibleMask` gives it. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 /** What is to be done to one object, and how. */
 export interface Task<Edit, E> {
   readonly resource: ResourceRef.ResourceRef
@@ -54,6 +57,10 @@ export interface Task<Edit, E> {
   readonly operations?: ReadonlyArray<JsonPatchOperation> | undefined
   /** Where it does not succeed, this is run for every write that was made, or may have been. */
   readonly undo?: ((edits: ReadonlyArray<Edit>) => Effect.Effect<void>) | undefined
+  /** The time by which what was written is still valid. Default: the wall clock's. */
+  readonly timeOf?: ((now: Instant) => bigint) | undefined
+  /** Lets interruption in where nothing would be left behind by it. By default wherever the caller can be interrupted. */
+  readonly restore?: Restore | undefined
   /**
    * Whether a refusal is the end, and which: asked at once, and again with the object as it was read after it. By default another
    * decision follows, on what was read.
@@ -83,6 +90,14 @@ export interface Taken {
 /** What is wanted, and by which acquisition. */
 export type AcquireRequest = Transition.AcquireRequest & { readonly id: string }
 
+/** Locks of one object that are wanted, and what is believed of it. */
+export interface Acquisition {
+  readonly resource: ResourceRef.ResourceRef
+  readonly requests: ReadonlyArray<AcquireRequest>
+  readonly believed?: AnnotationEdit.Annotations | undefined
+  readonly restore?: Restore | undefined
+}
+
 type NotTaken = AlreadyExists | OwnerMismatch | MalformedRecord | InvalidConfig
 type NotMine = NotFound | OwnerMismatch | MalformedRecord
 
@@ -105,9 +120,19 @@ export const make = (store: AnnotationStore["Service"]) => {
    * Interruption waits for the answer to a write; it does not wait for a read or a pause.
    */
   const perform = <Edit extends AnnotationEdit.AnnotationEdit, E>(
-    { believed, decide, ending = () => undefined, operations, resource, undo = () => Effect.void }: Task<Edit, E>
+    {
+      believed,
+      decide,
+      ending = () => undefined,
+      operations,
+      resource,
+      restore: outer,
+      timeOf = ({ wallNanos }) => wallNanos,
+      undo = () => Effect.void
+    }: Task<Edit, E>
   ): Effect.Effect<Performed<Edit>, E | KubeError> =>
-    Effect.uninterruptibleMask((restore) => {
+    Effect.uninterruptibleMask((own) => {
+      const restore = outer ?? own
       const perhapsMade: Array<Attempt<Edit>> = []
       const refused: Array<Attempt<Edit>> = []
       return Effect.gen(function*() {
@@ -144,8 +169,8 @@ export const make = (store: AnnotationStore["Service"]) => {
             if (!isBelief) yield* restore(backoff(conflict(resource, error)))
           }
           const after = yield* restore(read(resource, backoff))
-          const { wallNanos } = yield* now
-          const isThere = (edit: Edit) => isRecordThere(edit, after.annotations, wallNanos)
+          const timeNanos = timeOf(yield* now)
+          const isThere = (edit: Edit) => isRecordThere(edit, after.annotations, timeNanos)
           // A proxy may have sent the request twice: the answer is then that of the repetition, and a record of ours tells.
           const landed = refused.find(({ edits }) => edits.every(isThere)) ??
             perhapsMade.find(({ edits, sentAt }) =>
@@ -185,9 +210,7 @@ export const make = (store: AnnotationStore["Service"]) => {
     )
 
   const acquire = <E = never>(
-    resource: ResourceRef.ResourceRef,
-    requests: ReadonlyArray<AcquireRequest>,
-    believed: AnnotationEdit.Annotations | undefined,
+    { believed, requests, resource, restore }: Acquisition,
     ending?: Task<Transition.RecordEdit, E>["ending"]
   ): Effect.Effect<ReadonlyArray<Taken>, E | NotTaken | KubeError> =>
     perform<Transition.RecordEdit, E | NotTaken>({
@@ -195,6 +218,7 @@ export const make = (store: AnnotationStore["Service"]) => {
       believed,
       decide: (annotations, { wallNanos }) => Transition.acquireAll(annotations, requests, wallNanos),
       undo: (edits) => giveBack(resource, edits),
+      restore,
       ending
     }).pipe(
       Effect.map((performed) => takenBy(resource, requests, performed)),
@@ -210,23 +234,12 @@ export const make = (store: AnnotationStore["Service"]) => {
       Effect.flatMap(RetryPolicy.start, (backoff) => read(resource, backoff)),
 
     /** Takes all the locks or none of them. */
-    acquire: (
-      resource: ResourceRef.ResourceRef,
-      requests: ReadonlyArray<AcquireRequest>,
-      believed?: AnnotationEdit.Annotations
-    ) => acquire(resource, requests, believed),
+    acquire: (acquisition: Acquisition) => acquire(acquisition),
 
     /** The same in a single try. The object is read after a refusal only if `isRead`. */
-    tryAcquire: (
-      resource: ResourceRef.ResourceRef,
-      requests: ReadonlyArray<AcquireRequest>,
-      believed: AnnotationEdit.Annotations,
-      isRead: boolean
-    ) =>
+    tryAcquire: (acquisition: Acquisition, isRead: boolean) =>
       acquire(
-        resource,
-        requests,
-        believed,
+        acquisition,
         (attempt, seen) => isRead && seen === undefined ? undefined : new Refused({ ...attempt, seen })
       ),
 

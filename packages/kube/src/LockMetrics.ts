@@ -1,0 +1,95 @@
+/**
+ * What is counted and measured, for whatever reads Effect's metrics: a dashboard, a test.
+ *
+ * **Details**
+ *
+ * Times are in seconds. None carries a lock's name, since there may be any number of them; a program of few locks tells them
+ * apart by `Metric.CurrentMetricAttributes`.
+ *
+ * **Example** (How many locks does this process hold?)
+ *
+ * ```ts
+ * import { LockMetrics } from "@kubelock/kube"
+ * import { Effect, Metric } from "effect"
+ *
+ * const held = Effect.map(Metric.value(LockMetrics.held), ({ value }) => value)
+ *
+ * await Effect.runPromise(held) // => 0
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { Duration, Effect, Metric } from "effect"
+import type { LossReason } from "./ManagedLockError.ts"
+
+// From a millisecond to about nine hours, each bucket twice the one before.
+const boundaries = Metric.exponentialBoundaries({ start: 0.001, factor: 2, count: 26 })
+
+/** How attempts to get a lock have ended. @category models @since 0.1.0 */
+export type AcquisitionOutcome = "acquired" | "handed over" | "unavailable" | "failed"
+
+/** Acquisitions of managed locks, by `outcome`: see {@link AcquisitionOutcome}. @category metrics @since 0.1.0 */
+export const acquisitions = Metric.counter("kubelock_acquisitions_total", {
+  description: "Acquisitions of managed locks by how they ended",
+  incremental: true
+})
+
+/** How long those who got a lock have waited for it, in seconds. @category metrics @since 0.1.0 */
+export const waitSeconds = Metric.histogram("kubelock_wait_seconds", {
+  description: "Time from asking for a lock to having it",
+  boundaries
+})
+
+/** How long locks were held, in seconds. @category metrics @since 0.1.0 */
+export const holdSeconds = Metric.histogram("kubelock_hold_seconds", {
+  description: "Time from having a lock to having released or lost it",
+  boundaries
+})
+
+/** How many locks this process holds now. @category metrics @since 0.1.0 */
+export const held = Metric.gauge("kubelock_held", { description: "Locks held now" })
+
+/** Renewals, by `outcome`: `renewed` or `failed`. @category metrics @since 0.1.0 */
+export const renewals = Metric.counter("kubelock_renewals_total", {
+  description: "Renewals of held locks by how they ended",
+  incremental: true
+})
+
+/** Writes that the server refused, since the lock or its object was not as expected. @category metrics @since 0.1.0 */
+export const conflicts = Metric.counter("kubelock_conflicts_total", {
+  description: "Writes refused because the lock or its object had changed",
+  incremental: true
+})
+
+/** Locks that were lost, by `reason`: see `LossReason`. @category metrics @since 0.1.0 */
+export const losses = Metric.counter("kubelock_losses_total", {
+  description: "Held locks that were lost, by the reason",
+  incremental: true
+})
+
+const by = <Outcome extends string>(
+  metric: Metric.Metric<number, Metric.CounterState<number>>,
+  attribute: string,
+  outcome: Outcome
+) => Metric.update(Metric.withAttributes(metric, { [attribute]: outcome }), 1)
+
+/** An acquisition has ended. @category combinators @since 0.1.0 */
+export const acquired = (outcome: AcquisitionOutcome): Effect.Effect<void> => by(acquisitions, "outcome", outcome)
+
+/** A renewal has ended. @category combinators @since 0.1.0 */
+export const renewed = (isRenewed: boolean): Effect.Effect<void> =>
+  by(renewals, "outcome", isRenewed ? "renewed" : "failed")
+
+/** A lock was lost. @category combinators @since 0.1.0 */
+export const lost = (reason: LossReason["_tag"]): Effect.Effect<void> => by(losses, "reason", reason)
+
+/** A write was refused. @category combinators @since 0.1.0 */
+export const conflicted: Effect.Effect<void> = Metric.update(conflicts, 1)
+
+/** Somebody got a lock, after this time. @category combinators @since 0.1.0 */
+export const holding = (waited: Duration.Duration): Effect.Effect<void> =>
+  Effect.andThen(Metric.modify(held, 1), Metric.update(waitSeconds, Duration.toSeconds(waited)))
+
+/** Somebody has a lock no more, after this time. @category combinators @since 0.1.0 */
+export const heldFor = (time: Duration.Duration): Effect.Effect<void> =>
+  Effect.andThen(Metric.modify(held, -1), Metric.update(holdSeconds, Duration.toSeconds(time)))

@@ -1,0 +1,188 @@
+/**
+ * One object as one process sees it: its changes, followed once for all who wait for its locks or hold them, and the turns of
+ * those locks.
+ *
+ * **Details**
+ *
+ * What is followed is told by the watch alone, in order: an answer that overtakes it would hide from the turns what came between.
+ * Where there is no watch yet, it begins at an answer. Without the right to watch, the object is read now and then instead, while
+ * somebody waits.
+ */
+import { AnnotationEdit, LockName, LockRecord } from "@kubelock/core"
+import { Clock, Duration, Effect, Latch, Random, Result, type Scope, Stream } from "effect"
+import type { AnnotationStore, ObjectChange, ObjectMetadata } from "../AnnotationStore.ts"
+import { isConflict, isResourceNotFound, isThrottled, isTimeout, isUnavailable, type KubeError } from "../KubeError.ts"
+import * as ResourceRef from "../ResourceRef.ts"
+import * as Turns from "../Turns.ts"
+import type { Attempts } from "./Attempts.ts"
+
+/** One object, seen. */
+export interface ObjectView {
+  /** The object as last seen. */
+  readonly latest: () => ObjectChange | undefined
+  /** How its changes come to be known. */
+  readonly following: () => "not" | "by watch" | "by reading"
+  /** Sees that it is followed, from here on if it was not yet. */
+  readonly follow: (from: ObjectMetadata) => Effect.Effect<void>
+  /** Waits until it is so, now or after some change. Fails if changes cannot be followed any more. */
+  readonly until: (isDone: () => boolean) => Effect.Effect<void, KubeError>
+  /** Calls back after every change, until what it returns is called. */
+  readonly onChange: (callback: () => void) => () => void
+  /** The turns of one lock; kept from the first time that they are asked for, now by the monotonic clock. */
+  readonly turnsOf: (lock: LockName.LockName, nowNanos: bigint) => Turns.Turns
+  /** Tells the turns of one lock, if they are kept, what happened. */
+  readonly observe: (lock: LockName.LockName, event: Turns.Event) => void
+}
+
+// Between reads: as often as a person would not notice, and seldom enough that thirty processes that wait cost the server less
+// than one that works. Each process draws its own.
+const firstPause = Duration.millis(100)
+const longestPause = Duration.seconds(2)
+const pauseGrowth = 1.5
+
+const versionOf = (change: ObjectChange): bigint =>
+  change._tag === "Present" ? change.object.resourceVersion : change.resourceVersion
+
+interface Watcher {
+  readonly isDone: () => boolean
+  readonly resume: (end: Effect.Effect<void, KubeError>) => void
+}
+
+/** The view of an object nobody has looked at yet. It ends with the scope. */
+export const make = Effect.fnUntraced(function*({ attempts, process, resource, sayUnwatched, store }: {
+  readonly attempts: Attempts
+  readonly store: AnnotationStore["Service"]
+  readonly resource: ResourceRef.ResourceRef
+  /** Whose view it is: the `process` of its `Identity`. */
+  readonly process: string
+  /** Tells that the object cannot be watched. */
+  readonly sayUnwatched: (error: KubeError) => Effect.Effect<void>
+}): Effect.fn.Return<ObjectView, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const turns = new Map<LockName.LockName, Turns.Turns>()
+  const watchers = new Set<Watcher>()
+  const callbacks = new Set<() => void>()
+  const isWaitedFor = Latch.makeUnsafe(false)
+  let latest: ObjectChange | undefined
+  let following: "not" | "by watch" | "by reading" = "not"
+
+  const turnsOf = (lock: LockName.LockName, nowNanos: bigint) => {
+    const known = turns.get(lock)
+    if (known !== undefined) return known
+    const none = Turns.make(process)
+    const first = latest === undefined ? none : Turns.observe(none, seenOf(latest, lock, nowNanos))
+    turns.set(lock, first)
+    return first
+  }
+
+  const remove = (watcher: Watcher) => {
+    watchers.delete(watcher)
+    if (watchers.size === 0) isWaitedFor.closeUnsafe()
+  }
+
+  const see = (change: ObjectChange) =>
+    Effect.map(Clock.monotonicTimeNanos, (nowNanos) => {
+      if (latest !== undefined && versionOf(change) <= versionOf(latest)) return
+      latest = change
+      for (const [lock, seen] of turns) turns.set(lock, Turns.observe(seen, seenOf(change, lock, nowNanos)))
+      for (const callback of [...callbacks]) callback()
+      for (const watcher of [...watchers]) {
+        if (!watcher.isDone()) continue
+        remove(watcher)
+        watcher.resume(Effect.void)
+      }
+    })
+
+  const endWith = (error: KubeError) =>
+    Effect.sync(() => {
+      following = "not"
+      for (const watcher of [...watchers]) {
+        remove(watcher)
+        watcher.resume(Effect.fail(error))
+      }
+    })
+
+  const readAgain = Effect.gen(function*() {
+    const before = latest
+    const answer = yield* Effect.result(attempts.read(resource))
+    if (Result.isSuccess(answer)) yield* see({ _tag: "Present", object: answer.success })
+    else if (isResourceNotFound(answer.failure)) yield* seeGone
+    else return yield* answer.failure
+    return latest !== before
+  })
+
+  // A deletion that nobody told of was a write at least: the next version can be no other change of this object.
+  const seeGone = Effect.suspend(() =>
+    latest?._tag === "Present"
+      ? see({ _tag: "Deleted", resourceVersion: latest.object.resourceVersion + 1n })
+      : Effect.void
+  )
+
+  const followByReading = Effect.gen(function*() {
+    let pause = firstPause
+    while (true) {
+      yield* isWaitedFor.await
+      yield* Effect.sleep(Duration.times(pause, yield* Random.nextBetween(0.5, 1)))
+      if (watchers.size === 0) continue
+      pause = (yield* readAgain) ? firstPause : Duration.min(longestPause, Duration.times(pause, pauseGrowth))
+    }
+  })
+
+  const followFrom = (from: ObjectMetadata) =>
+    Stream.runForEach(store.changes(resource, from.resourceVersion), see).pipe(
+      Effect.catchIf(isLasting, (error) => {
+        following = "by reading"
+        return Effect.andThen(sayUnwatched(error), followByReading)
+      }),
+      Effect.catchTag("KubeError", endWith)
+    )
+
+  return {
+    latest: () => latest,
+    following: () => following,
+    follow: (from) =>
+      Effect.suspend(() => {
+        if (following === "by watch") return Effect.void
+        const seen = see({ _tag: "Present", object: from })
+        if (following === "by reading") return seen
+        following = "by watch"
+        return Effect.andThen(seen, Effect.asVoid(Effect.forkIn(followFrom(from), scope)))
+      }),
+    until: (isDone) =>
+      Effect.callback<void, KubeError>((resume) => {
+        if (isDone()) return resume(Effect.void)
+        const watcher: Watcher = { isDone, resume }
+        watchers.add(watcher)
+        isWaitedFor.openUnsafe()
+        return Effect.sync(() => remove(watcher))
+      }),
+    onChange: (callback) => {
+      callbacks.add(callback)
+      return () => {
+        callbacks.delete(callback)
+      }
+    },
+    turnsOf,
+    observe: (lock, event) => {
+      const known = turns.get(lock)
+      if (known !== undefined) turns.set(lock, Turns.observe(known, event))
+    }
+  }
+})
+
+// Without the right to watch, say. Reading then tells whether anything else is wrong.
+const isLasting = (error: KubeError): boolean =>
+  !(isConflict(error) || isThrottled(error) || isUnavailable(error) || isTimeout(error))
+
+const seenOf = (change: ObjectChange, lock: LockName.LockName, nowNanos: bigint): Turns.Seen => ({
+  _tag: "Seen",
+  resourceVersion: versionOf(change),
+  record: change._tag === "Present" ? holderIn(change.object, lock) : undefined,
+  nowMillis: Number(nowNanos) / 1e6
+})
+
+/** Who holds a lock, as far as turns go: what cannot be read is held by nobody else. */
+const holderIn = ({ annotations }: ObjectMetadata, lock: LockName.LockName): Turns.Holder | undefined => {
+  const text = AnnotationEdit.get(annotations, LockName.toKey(lock))
+  return text === undefined ? undefined : Result.getOrElse(LockRecord.parse(text), () => ({ owner: "" }))
+}

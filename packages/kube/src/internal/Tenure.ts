@@ -1,0 +1,288 @@
+/**
+ * One acquisition of one lock, kept alive until it is released or lost.
+ *
+ * **Details**
+ *
+ * It is valid until the TTL, counted on the monotonic clock from before the last successful write was sent, less the safety
+ * margin. At that instant it is lost, whatever a renewal that is on its way may bring.
+ *
+ * Every write to the record is a renewal, a fenced write too: so each leaves a text of its own, and tells by it whether it was
+ * made.
+ */
+import {
+  AnnotationEdit,
+  type Holder,
+  LockName,
+  LockRecord,
+  type MalformedRecord,
+  type NotFound,
+  type OwnerMismatch,
+  Transition
+} from "@kubelock/core"
+import { Clock, Deferred, Duration, Effect, type Fiber, Option, Result, type Scope, Semaphore } from "effect"
+import type { JsonPatchOperation, ObjectChange, ObjectMetadata } from "../AnnotationStore.ts"
+import { isResourceNotFound, KubeError, type ResourceNotFound } from "../KubeError.ts"
+import type { Lease } from "../Lease.ts"
+import * as LockMetrics from "../LockMetrics.ts"
+import {
+  Broken,
+  LockLost,
+  type LossReason,
+  NotRenewed,
+  ObjectDeleted,
+  OperationsRefused,
+  Released,
+  TakenOver
+} from "../ManagedLockError.ts"
+import * as ResourceRef from "../ResourceRef.ts"
+import * as Attempts from "./Attempts.ts"
+import type { ObjectView } from "./ObjectView.ts"
+
+/** How a lock is kept. */
+export interface Terms {
+  readonly renewEvery: Duration.Duration
+  readonly requestTimeout: Duration.Duration
+  readonly safetyMargin: Duration.Duration
+  /** Whether the object is watched meanwhile. */
+  readonly watch: boolean
+}
+
+/** One acquisition, kept alive. */
+export interface Tenure {
+  readonly terms: Terms
+  readonly takenAt: Attempts.Instant
+  /** As of the last write. */
+  readonly lease: () => Lease
+  /** How long it is valid for certain, at an instant of the monotonic clock; 0 when it is over. */
+  readonly remainingNanos: (monotonicNanos: bigint) => bigint
+  /** Fails when the lock is lost. */
+  readonly lost: Effect.Effect<never, LockLost>
+  /** Renews the record, and makes these changes to the object with it. */
+  readonly write: (
+    operations?: ReadonlyArray<JsonPatchOperation>
+  ) => Effect.Effect<ObjectMetadata, LockLost | OperationsRefused | KubeError>
+  /** Removes the record, if it is still there. */
+  readonly release: Effect.Effect<void>
+}
+
+// After a renewal that failed for good, by its schedule, the next one follows when so much of the time between two has passed.
+const pausePerRenewal = 1 / 10
+
+/** Keeps what was taken. Its fibers live in `scope`, and are not waited for elsewhere. */
+export const make = Effect.fnUntraced(function*({ attempts, scope, taken, terms, view }: {
+  readonly attempts: Attempts.Attempts
+  readonly view: ObjectView
+  readonly taken: Attempts.Taken
+  readonly terms: Terms
+  readonly scope: Scope.Scope
+}): Effect.fn.Return<Tenure> {
+  const clock = yield* Clock.Clock
+  const { after: { resourceVersion, uid }, lease: { id, name, owner, resource }, sentAt: takenAt } = taken
+  const where = { lock: name, resource: ResourceRef.describe(resource), owner }
+  const annotated = Effect.annotateLogs({
+    "kubelock.lock": name,
+    "kubelock.resource": where.resource,
+    "kubelock.owner": owner
+  })
+
+  let lease = taken.lease
+  let renewedAt = takenAt
+  /** What the last renewal failed with. */
+  let problem: KubeError | undefined
+  /** Why nothing more is done for the lock. */
+  let over: LockLost | undefined
+  let fibers: ReadonlyArray<Fiber.Fiber<void>> = []
+  const lost = Deferred.makeUnsafe<never, LockLost>()
+  /** What was found out that ends it. */
+  const found = Deferred.makeUnsafe<LossReason>()
+  // A renewal and a write each test the text that the other one replaces.
+  const writing = Semaphore.makeUnsafe(1)
+
+  const lostFor = (reason: LossReason) => new LockLost({ ...where, reason, nowNanos: clock.currentTimeNanosUnsafe() })
+
+  const remainingNanos = (monotonicNanos: bigint) => {
+    const validNanos = lease.record.ttlNanos - Duration.toNanosUnsafe(terms.safetyMargin)
+    const leftNanos = renewedAt.monotonicNanos + validNanos - monotonicNanos
+    return over === undefined && leftNanos > 0n ? leftNanos : 0n
+  }
+
+  /** The time by the record: its own, and what the monotonic clock has counted since. */
+  const timeOf = ({ monotonicNanos }: Attempts.Instant) =>
+    lease.record.createdAtNanos + monotonicNanos - renewedAt.monotonicNanos
+
+  const writeNow = Effect.fnUntraced(function*(operations: ReadonlyArray<JsonPatchOperation> | undefined) {
+    if (over !== undefined) return yield* over
+    const { after, edits, sentAt } = yield* attempts.perform<
+      Transition.RecordEdit,
+      LockLost | OperationsRefused | NotMine
+    >({
+      resource,
+      operations,
+      timeOf,
+      believed: Attempts.believedOf([lease]),
+      decide: (annotations, now) => {
+        if (over !== undefined) return Result.fail(over)
+        // Later than the last, so that no two texts are alike.
+        const atLeastNanos = lease.record.createdAtNanos + 1n
+        const createdAtNanos = now.wallNanos > atLeastNanos ? now.wallNanos : atLeastNanos
+        const request = { ...Attempts.requestOf(lease), createdAtNanos }
+        return Result.map(Transition.renew(annotations, request, timeOf(now)), (edit) => [edit])
+      },
+      ending: ({ edits }, seen) =>
+        operations !== undefined && seen !== undefined &&
+          edits.every(({ expected, key }) => AnnotationEdit.get(seen.annotations, key) === expected)
+          ? new OperationsRefused({
+            resource: where.resource,
+            operations: operations.map(({ op, path }) => `${op} ${path}`)
+          })
+          : undefined
+    }).pipe(
+      Attempts.forPurpose(operations === undefined ? "renew" : "write under", [name], owner),
+      Effect.catchIf(isLoss, (error) => {
+        const reason = reasonOf(error)
+        Deferred.doneUnsafe(found, Effect.succeed(reason))
+        return Effect.fail(lostFor(reason))
+      })
+    )
+    if (over === undefined) {
+      lease = { ...lease, record: edits[0]!.record }
+      renewedAt = sentAt
+      problem = undefined
+      // The watch may have been given up meanwhile.
+      if (terms.watch) yield* view.follow(after)
+    }
+    return after
+  })
+  const write = (operations?: ReadonlyArray<JsonPatchOperation>) => writing.withPermits(1)(writeNow(operations))
+
+  const renewals = Effect.gen(function*() {
+    while (true) {
+      const dueInNanos = renewedAt.monotonicNanos + Duration.toNanosUnsafe(terms.renewEvery) -
+        (yield* Clock.monotonicTimeNanos)
+      if (dueInNanos > 0n) {
+        yield* Effect.sleep(Duration.nanos(dueInNanos))
+        continue
+      }
+      const answer = yield* Effect.result(Effect.withSpan(write(), "KubeLock.renew", { attributes: spanOf(lease) }))
+      yield* LockMetrics.renewed(Result.isSuccess(answer))
+      if (Result.isSuccess(answer)) continue
+      const error = answer.failure
+      if (!(error instanceof KubeError)) return
+      if (problem === undefined) {
+        yield* annotated(Effect.logWarning("A lock could not be renewed yet; unless it can in time, it is lost", error))
+      }
+      problem = error
+      const pause = Duration.times(terms.renewEvery, pausePerRenewal)
+      yield* Effect.sleep(Duration.max(pause, Duration.millis(error.retryAfterMillis ?? 0)))
+    }
+  })
+
+  // A request that hangs must not hold up the end: nobody waits for what is interrupted here.
+  const endWith = (error: LockLost) => {
+    over = error
+    forget()
+    for (const fiber of fibers) fiber.interruptUnsafe()
+  }
+
+  const remove = Effect.suspend(() => attempts.release(resource, [lease])).pipe(
+    Effect.timeoutOption(terms.requestTimeout),
+    Effect.flatMap((answer) =>
+      Option.isSome(answer)
+        ? Effect.void
+        : Effect.logWarning("A lock could not be released in time; it is held until it expires")
+    ),
+    Effect.catchIf(isLoss, (error) => Effect.logWarning("A lock was lost before it could be released", error)),
+    Effect.catch((error) => Effect.logWarning("A lock could not be released; it is held until it expires", error)),
+    Effect.withSpan("KubeLock.release", { attributes: spanOf(lease) }),
+    annotated
+  )
+
+  const guard = Effect.gen(function*() {
+    while (true) {
+      const leftNanos = remainingNanos(yield* Clock.monotonicTimeNanos)
+      const reason = leftNanos > 0n
+        ? yield* Effect.timeoutOption(Deferred.await(found), Duration.nanos(leftNanos))
+        : Option.some(new NotRenewed(problem === undefined ? {} : { problem: problem.message }))
+      if (Option.isNone(reason)) continue
+      const error = lostFor(reason.value)
+      endWith(error)
+      Deferred.doneUnsafe(lost, Effect.fail(error))
+      yield* LockMetrics.lost(error.reason._tag)
+      yield* annotated(Effect.logError("A lock was lost", error))
+      // Nobody else may have it yet, and then nobody has to wait until it expires.
+      if (error.reason._tag === "NotRenewed") yield* Effect.forkIn(remove, scope)
+      return
+    }
+  })
+
+  const look = () => {
+    const latest = view.latest()
+    const reason = latest === undefined ? undefined : lossIn(latest)
+    if (reason !== undefined) Deferred.doneUnsafe(found, Effect.succeed(reason))
+  }
+  const lossIn = (change: ObjectChange): LossReason | undefined => {
+    if (change._tag === "Deleted") return change.resourceVersion > resourceVersion ? new ObjectDeleted() : undefined
+    const { annotations, resourceVersion: seenVersion, uid: seenUid } = change.object
+    if (seenVersion <= resourceVersion) return undefined
+    if (seenUid !== uid) return new ObjectDeleted()
+    const text = AnnotationEdit.get(annotations, LockName.toKey(name))
+    const record = text === undefined ? undefined : Result.getOrUndefined(LockRecord.parse(text))
+    if (record === undefined) return new Broken()
+    return record.id === id ? undefined : new TakenOver({ holder: holderOf(record) })
+  }
+  const forget = terms.watch ? view.onChange(look) : () => {}
+  if (terms.watch) yield* view.follow(taken.after)
+  look()
+  fibers = yield* Effect.all([Effect.forkIn(guard, scope), Effect.forkIn(renewals, scope)])
+
+  return {
+    terms,
+    takenAt,
+    lease: () => lease,
+    remainingNanos,
+    lost: Deferred.await(lost),
+    write,
+    release: Effect.suspend(() => {
+      if (over !== undefined) return Effect.void
+      endWith(lostFor(new Released()))
+      return remove
+    })
+  }
+})
+
+/** What spans say of a lock that is held. */
+export const spanOf = ({ fencingToken, name, owner, resource }: Lease) => ({
+  "kubelock.lock": name,
+  "kubelock.resource": ResourceRef.describe(resource),
+  "kubelock.owner": owner,
+  "kubelock.fencing_token": String(fencingToken)
+})
+
+type NotMine = MalformedRecord | NotFound | OwnerMismatch
+
+type Gone = KubeError & { readonly reason: ResourceNotFound }
+
+const isLoss = (error: { readonly _tag: string }): error is NotMine | Gone =>
+  error._tag === "MalformedRecord" || error._tag === "NotFound" || error._tag === "OwnerMismatch" ||
+  isResourceNotFound(error)
+
+const reasonOf = (error: NotMine | KubeError): LossReason => {
+  switch (error._tag) {
+    case "KubeError":
+      return new ObjectDeleted()
+    case "MalformedRecord":
+      return new Broken()
+    case "NotFound":
+      return error.expired === undefined ? new Broken() : new TakenOver({ holder: error.expired })
+    case "OwnerMismatch":
+      return new TakenOver({ holder: error.holder })
+  }
+}
+
+/** Without what neither side knows. */
+const holderOf = ({ createdAtNanos, id, owner, ttlNanos }: LockRecord.LockRecord): Holder => ({
+  owner,
+  createdAtNanos,
+  ttlNanos,
+  ...(id === undefined ? undefined : { id })
+})

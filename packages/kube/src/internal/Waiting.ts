@@ -1,0 +1,169 @@
+/**
+ * Taking locks that others may hold: waiting for one's turn, and trying when it has come.
+ *
+ * **Details**
+ *
+ * As long as the object is followed, a try is one request, and what refused it is awaited rather than read. Nothing is written
+ * while waiting.
+ */
+import { type AlreadyExists, AnnotationEdit, LockName, LockRecord, LockState, type OwnerMismatch } from "@kubelock/core"
+import { Clock, Duration, Effect, Option, Random, Result } from "effect"
+import type { ObjectMetadata } from "../AnnotationStore.ts"
+import type * as ResourceRef from "../ResourceRef.ts"
+import * as Turns from "../Turns.ts"
+import { type AcquireRequest, type Attempts, now, type Refused, type Restore, type Taken, takenBy } from "./Attempts.ts"
+import type { ObjectView } from "./ObjectView.ts"
+
+type Failure = Exclude<Effect.Error<ReturnType<Attempts["acquire"]>>, AlreadyExists | OwnerMismatch>
+
+/** What is wanted, and where it is seen. */
+export interface Wish {
+  readonly attempts: Attempts
+  readonly view: ObjectView
+  readonly resource: ResourceRef.ResourceRef
+  /** All of them, or none. */
+  readonly requests: ReadonlyArray<AcquireRequest>
+  readonly restore: Restore
+}
+
+// A refusal that no change explains within this time is read about. It then comes from a watch that lags, or from something
+// between us and the server that refuses whatever we write.
+const firstPatience = Duration.seconds(1)
+const longestPatience = Duration.seconds(16)
+
+// The wall clock, by which locks expire, may be set while we sleep.
+const longestSleep = Duration.seconds(10)
+
+// A lock expires strictly after its last instant.
+const justAfter = Duration.millis(1)
+
+/** Waits for the locks, however long it takes, and takes them. To be run where only `restore` lets interruption in. */
+export const acquire = Effect.fnUntraced(function*({ attempts, requests, resource, restore, view }: Wish) {
+  const keys = requests.map(({ lock }) => LockName.toKey(lock))
+
+  /** The last try, and what it was made on, while nothing newer has been seen that would explain its refusal. */
+  let unexplained: { readonly refused: Refused; readonly resourceVersion: bigint } | undefined
+  let patience = firstPatience
+
+  /** Whether it came to be so in time. Where changes cannot be followed any more, the object is read and followed anew. */
+  const waitUntil = (isDone: () => boolean, atMost: Duration.Duration) =>
+    restore(
+      Effect.timeoutOption(view.until(isDone), Duration.min(atMost, longestSleep)).pipe(
+        Effect.map(Option.isSome),
+        Effect.catchTag("KubeError", () => Effect.as(followAnew, true))
+      )
+    )
+  const followAnew = Effect.flatMap(attempts.read(resource), view.follow)
+
+  const tryOnce = Effect.fnUntraced(function*(object: ObjectMetadata | undefined) {
+    const isRead = view.following() !== "by watch"
+    const startedAtNanos = yield* Clock.monotonicTimeNanos
+    const answer = yield* Effect.result(
+      attempts.tryAcquire({ resource, requests, believed: object?.annotations ?? {}, restore }, isRead)
+    )
+    if (Result.isSuccess(answer)) {
+      const roundTripMillis = Number((yield* Clock.monotonicTimeNanos) - startedAtNanos) / 1e6
+      for (const { lock } of requests) view.observe(lock, { _tag: "Answered", roundTripMillis })
+      return answer.success
+    }
+    const error = answer.failure
+    switch (error._tag) {
+      case "Refused": {
+        const resourceVersion = object?.resourceVersion ?? -1n
+        for (const { lock } of requests) view.observe(lock, { _tag: "Refused", resourceVersion })
+        if (error.seen === undefined) unexplained = { refused: error, resourceVersion }
+        else yield* view.follow(error.seen)
+        return undefined
+      }
+      case "AlreadyExists":
+      case "OwnerMismatch": {
+        if (view.following() === "not") yield* restore(followAnew)
+        return undefined
+      }
+      default:
+        return yield* error
+    }
+  })
+
+  /** Reads what is there, takes the locks if they are free, and otherwise waits until something changes. */
+  const tryByReading = Effect.gen(function*() {
+    const before = view.latest()
+    const answer = yield* Effect.result(attempts.acquire({ resource, requests, restore }))
+    if (Result.isSuccess(answer)) return answer.success
+    const error = answer.failure
+    if (error._tag !== "AlreadyExists" && error._tag !== "OwnerMismatch") return yield* error
+    yield* waitUntil(() => view.latest() !== before, patience)
+    patience = Duration.min(Duration.times(patience, 2), longestPatience)
+    return undefined
+  })
+
+  const step: Effect.Effect<ReadonlyArray<Taken> | undefined, Failure> = Effect.gen(function*() {
+    const latest = view.latest()
+    // Where nothing is known, the locks are taken for free.
+    if (view.following() === "not" || latest === undefined) return yield* tryOnce(undefined)
+    if (latest._tag === "Deleted") return yield* tryByReading
+    const { object } = latest
+
+    if (unexplained !== undefined) {
+      const { refused, resourceVersion } = unexplained
+      if (object.resourceVersion <= resourceVersion) {
+        const isExplained = yield* waitUntil(() => view.latest() !== latest, patience)
+        return isExplained ? undefined : yield* tryByReading
+      }
+      unexplained = undefined
+      patience = firstPatience
+      // Somebody on the way may have sent the try twice, and the refusal was that of the repetition.
+      if (refused.edits.every(({ key, value }) => AnnotationEdit.get(object.annotations, key) === value)) {
+        return takenBy(resource, requests, { ...refused, after: object })
+      }
+    }
+
+    const { monotonicNanos, wallNanos } = yield* now
+    const nowMillis = Number(monotonicNanos) / 1e6
+    const states = requests.map(({ lock, takeoverDelayNanos = 0n }) =>
+      LockState.read(object.annotations, lock, wallNanos - takeoverDelayNanos)
+    )
+    if (states.some(({ _tag }) => _tag === "Malformed")) return yield* tryByReading
+
+    const values = keys.map((key) => AnnotationEdit.get(object.annotations, key))
+    const isOther = () => {
+      const newer = view.latest()
+      return newer?._tag !== "Present" ||
+        keys.some((key, index) => AnnotationEdit.get(newer.object.annotations, key) !== values[index])
+    }
+    const heldForNanos = states.map((state, index) =>
+      state._tag === "Held"
+        ? LockRecord.expiresAtNanos(state.record) + (requests[index]!.takeoverDelayNanos ?? 0n) - wallNanos
+        : -1n
+    )
+    const longestNanos = heldForNanos.reduce((left, right) => left > right ? left : right, -1n)
+    if (longestNanos >= 0n) {
+      yield* waitUntil(isOther, Duration.sum(Duration.nanos(longestNanos), justAfter))
+      return undefined
+    }
+
+    const random = yield* Random.next
+    const tryAtMillis = requests.map(({ lock }, index) => {
+      view.turnsOf(lock, monotonicNanos)
+      if (states[index]!._tag === "Expired") view.observe(lock, { _tag: "Expired", nowMillis })
+      return Turns.tryAtMillis(view.turnsOf(lock, monotonicNanos), random) ?? Infinity
+    })
+    const inMillis = Math.max(...tryAtMillis) - nowMillis
+    if (inMillis === Infinity) return yield* tryByReading
+    if (inMillis > 0 && (yield* waitUntil(isOther, Duration.millis(inMillis)))) return undefined
+    return yield* tryOnce(object)
+  })
+
+  // What is not kept from the beginning misses what the first refusal shows.
+  for (const { lock } of requests) view.turnsOf(lock, yield* Clock.monotonicTimeNanos)
+  const steps = Effect.gen(function*() {
+    while (true) {
+      const taken = yield* step
+      if (taken !== undefined) return taken
+    }
+  })
+  return yield* Effect.onInterrupt(
+    steps,
+    () => unexplained === undefined ? Effect.void : attempts.giveBack(resource, unexplained.refused.edits)
+  )
+})
