@@ -86,6 +86,7 @@ export interface KubeTransportOptions {
   /**
    * How long one request may take, from asking for credentials to the last byte of the answer (of a stream, to the head of the
    * answer); the repetition after a 401 included. The server is told, and gives up a write when this side does. Default: 10 seconds.
+   * A caller in a hurry allows less with {@link RequestTimeout}.
    */
   readonly requestTimeout?: Duration.Input | undefined
   /** The `User-Agent`, which shows in the API server's audit log. Default: `kubelock/` and the version. */
@@ -102,6 +103,38 @@ export interface KubeConfigOptions extends KubeTransportOptions {
   /** Which context of the kubeconfig. Default: its current context. */
   readonly context?: string | undefined
 }
+
+/**
+ * How long a request may take at most for the caller at hand; infinite unless provided otherwise. Where the transport's own
+ * `requestTimeout` is shorter, that one holds.
+ *
+ * **Details**
+ *
+ * It is read from the context of whoever sends a request, for each request anew, and counts for that request alone.
+ *
+ * **Gotchas**
+ *
+ * Where no time is left (zero or less), nothing is sent: the request fails with `Timeout` at once.
+ *
+ * **Example** (A request that must be over within two seconds)
+ *
+ * ```ts
+ * import { KubeTransport, RequestTimeout } from "@kubelock/kube"
+ * import { Duration, Effect } from "effect"
+ *
+ * const version = Effect.gen(function*() {
+ *   const transport = yield* KubeTransport
+ *   return yield* transport.request({ method: "GET", path: "/version" })
+ * }).pipe(Effect.provideService(RequestTimeout, Duration.seconds(2)))
+ * ```
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const RequestTimeout: Context.Reference<Duration.Duration> = Context.Reference<Duration.Duration>(
+  "@kubelock/kube/RequestTimeout",
+  { defaultValue: () => Duration.infinity }
+)
 
 /**
  * Sends requests to one API server.
@@ -184,19 +217,23 @@ const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: 
 
   const authenticate = (request: KubeRequest) => Effect.mapError(credentials.current, unauthenticated(request))
 
-  const send = (request: KubeRequest, granted: Credentials.Credentials, progress: Progress) => {
-    progress.phase = "connection"
-    return Exchange.exchange(connections(granted), dispatchOptions(request, granted, userAgent, requestTimeout), () => {
-      progress.phase = "answer"
-    }).pipe(Effect.mapError((broken) => unavailable(request, granted, broken)))
+  const send = (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => {
+    attempt.phase = "connection"
+    return Exchange.exchange(
+      connections(granted),
+      dispatchOptions(request, granted, userAgent, attempt.timeout),
+      () => {
+        attempt.phase = "answer"
+      }
+    ).pipe(Effect.mapError((broken) => unavailable(request, granted, broken)))
   }
 
   const open = Effect.fnUntraced(
-    function*(request: KubeRequest, granted: Credentials.Credentials, progress: Progress) {
-      progress.phase = "connection"
-      const options = dispatchOptions(request, granted, userAgent, requestTimeout)
+    function*(request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) {
+      attempt.phase = "connection"
+      const options = dispatchOptions(request, granted, userAgent, attempt.timeout)
       const opened = yield* Exchange.open(streamConnections(granted), options, () => {
-        progress.phase = "answer"
+        attempt.phase = "answer"
       })
       return isSuccess(opened) ? opened : { ...opened, body: yield* Exchange.readText(opened.body) }
     },
@@ -205,33 +242,33 @@ const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: 
 
   const authenticateAndSend = Effect.fnUntraced(function*<A extends Exchange.Head, R>(
     request: KubeRequest,
-    progress: Progress,
-    send: (request: KubeRequest, granted: Credentials.Credentials, progress: Progress) => Effect.Effect<A, KubeError, R>
+    attempt: Attempt,
+    send: (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => Effect.Effect<A, KubeError, R>
   ) {
     const granted = yield* authenticate(request)
-    const answer = yield* send(request, granted, progress)
+    const answer = yield* send(request, granted, attempt)
     if (answer.status !== 401) return { granted, answer }
     // A 401 says that nothing was applied, so that the request may be repeated.
-    progress.phase = "credentials"
+    attempt.phase = "credentials"
     yield* Effect.mapError(credentials.refresh(granted), unauthenticated(request))
     const renewed = yield* authenticate(request)
-    return { granted: renewed, answer: yield* send(request, renewed, progress) }
+    return { granted: renewed, answer: yield* send(request, renewed, attempt) }
   })
 
-  const inTime = <A, R>(
+  const inTime = Effect.fnUntraced(function*<A, R>(
     request: KubeRequest,
-    effect: (progress: Progress) => Effect.Effect<A, KubeError, R>
-  ): Effect.Effect<A, KubeError, R> =>
-    Effect.suspend(() => {
-      const progress: Progress = { phase: "credentials" }
-      return Effect.timeoutOrElse(effect(progress), {
-        duration: requestTimeout,
-        orElse: () => Effect.fail(timedOut(request, config, progress, requestTimeout))
-      })
-    })
+    effect: (attempt: Attempt) => Effect.Effect<A, KubeError, R>
+  ): Effect.fn.Return<A, KubeError, R> {
+    const timeout = Duration.min(requestTimeout, yield* RequestTimeout)
+    const attempt: Attempt = { timeout, phase: "start" }
+    const giveUp = Effect.suspend(() => Effect.fail(timedOut(request, config, attempt)))
+    if (!Duration.isPositive(timeout)) return yield* giveUp
+    attempt.phase = "credentials"
+    return yield* Effect.timeoutOrElse(effect(attempt), { duration: timeout, orElse: () => giveUp })
+  })
 
   const request = (request: KubeRequest) =>
-    inTime(request, (progress) => authenticateAndSend(request, progress, send)).pipe(
+    inTime(request, (attempt) => authenticateAndSend(request, attempt, send)).pipe(
       Effect.flatMap(({ answer, granted }) =>
         isSuccess(answer) ? Effect.succeed(responseOf(answer)) : Effect.fail(refused(request, granted, answer))
       )
@@ -240,7 +277,7 @@ const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: 
   const openLines = Effect.fnUntraced(function*(
     request: KubeRequest
   ): Effect.fn.Return<Stream.Stream<string, KubeError>, KubeError, Scope.Scope> {
-    const { answer, granted } = yield* inTime(request, (progress) => authenticateAndSend(request, progress, open))
+    const { answer, granted } = yield* inTime(request, (attempt) => authenticateAndSend(request, attempt, open))
     if (typeof answer.body === "string") return yield* refused(request, granted, { ...answer, body: answer.body })
     return Stream.mapError(Exchange.linesOf(answer.body), (broken) => unavailable(request, granted, broken))
   })
@@ -248,9 +285,11 @@ const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: 
   return KubeTransport.of({ request, stream: (request) => Stream.unwrap(openLines(request)) })
 })
 
-/** What a request waits for; when time runs out, this tells whether it may have been applied. */
-interface Progress {
-  phase: "credentials" | "connection" | "answer"
+/** A request under way. */
+interface Attempt {
+  readonly timeout: Duration.Duration
+  /** What it waits for; when time runs out, this tells whether it may have been applied. */
+  phase: "start" | "credentials" | "connection" | "answer"
 }
 
 const parseTimeout = (input: Duration.Input): Effect.Effect<Duration.Duration, InvalidConfig> =>
@@ -279,19 +318,19 @@ const dispatchOptions = (
   request: KubeRequest,
   { config, headers }: Credentials.Credentials,
   userAgent: string,
-  requestTimeout: Duration.Duration
+  timeout: Duration.Duration
 ): Dispatcher.DispatchOptions => ({
   origin: config.origin,
-  path: config.basePath + request.path + search(request, requestTimeout),
+  path: config.basePath + request.path + search(request, timeout),
   method: request.method,
   headers: { accept: "application/json", ...lowerCaseNames(request.headers), "user-agent": userAgent, ...headers },
   body: request.body ?? null
 })
 
 // A write is given up by the server when this side gives it up: a late one would take a lock for nobody.
-const search = ({ method, query }: KubeRequest, requestTimeout: Duration.Duration): string => {
+const search = ({ method, query }: KubeRequest, timeout: Duration.Duration): string => {
   const parameters = new URLSearchParams(query)
-  if (method !== "GET") parameters.set("timeout", `${Duration.toMillis(requestTimeout)}ms`)
+  if (method !== "GET") parameters.set("timeout", `${Duration.toMillis(timeout)}ms`)
   return parameters.size === 0 ? "" : `?${parameters.toString()}`
 }
 
@@ -322,18 +361,18 @@ const unauthenticated = ({ method, path }: KubeRequest) => ({ message }: Credent
 const timedOut = (
   { method, path }: KubeRequest,
   { origin, user }: ClusterConfig.ClusterConfig,
-  { phase }: Progress,
-  requestTimeout: Duration.Duration
+  { phase, timeout }: Attempt
 ): KubeError => {
   const exec = ClusterConfig.execOf(user)
   const explanation = {
+    start: "there was no time left to begin with; nothing was sent.",
     credentials: exec === undefined
       ? "credentials did not arrive; nothing was sent."
       : `the exec plugin "${exec.command}" did not end; nothing was sent.`,
     connection: `no connection to ${origin} was free or could be made; nothing was sent.`,
     answer: `${origin} did not answer completely${doubt(method)}.`
   }[phase]
-  const message = `No success within ${Duration.format(requestTimeout)}: ${explanation}`
+  const message = `No success within ${Duration.format(timeout)}: ${explanation}`
   return new KubeError({ method, path, reason: new Timeout({ outcomeUnknown: phase === "answer", message }) })
 }
 
