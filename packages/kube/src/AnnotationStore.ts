@@ -28,8 +28,9 @@
  * @since 0.1.0
  */
 import { AnnotationEdit } from "@kubelock/core"
-import { Context, Effect, Layer, Result, Stream, SubscriptionRef } from "effect"
-import { Invalid, KubeError, ResourceNotFound } from "./KubeError.ts"
+import { Context, Effect, Equal, Layer, Result, Schema, Stream, SubscriptionRef } from "effect"
+import * as JsonPatch from "./internal/JsonPatch.ts"
+import { Conflict, Invalid, type InvalidCause, KubeError, type KubeErrorReason, ResourceNotFound } from "./KubeError.ts"
 import * as ResourceRef from "./ResourceRef.ts"
 
 /** What is known of an object. @category models @since 0.1.0 */
@@ -51,7 +52,21 @@ export type ObjectChange =
   | { readonly _tag: "Present"; readonly object: ObjectMetadata }
   | { readonly _tag: "Deleted"; readonly resourceVersion: bigint }
 
-export type JsonPatchOperation = { readonly op: string; readonly path: string }
+/**
+ * A change to any part of an object, or a demand on it (`test`), as RFC 6902 has them. `path` and `from` are JSON pointers from the
+ * top of the object: `/data/version`, `/metadata/labels/example.com~1team`.
+ *
+ * **Details**
+ *
+ * As an API server does it, a `test` for `null` also holds where a key is absent from a map, and `replace` also creates one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type JsonPatchOperation =
+  | { readonly op: "add" | "replace" | "test"; readonly path: string; readonly value: Schema.Json }
+  | { readonly op: "remove"; readonly path: string }
+  | { readonly op: "move" | "copy"; readonly from: string; readonly path: string }
 
 /** Reads and edits the annotations of one object at a time. @category services @since 0.1.0 */
 export class AnnotationStore extends Context.Service<AnnotationStore, {
@@ -60,6 +75,19 @@ export class AnnotationStore extends Context.Service<AnnotationStore, {
   /**
    * Makes all the edits or none of them, and answers with the object after it. Other people's changes to the same object, also
    * to other annotations, are no conflict.
+   *
+   * **Details**
+   *
+   * The operations are part of the same change, and made after the edits, in their order: either all edits and all operations
+   * are made, or nothing is. Most are about other parts of the object, and any part of it will do but what names it: a change
+   * of its name, namespace or uid is `Invalid`, one of its resourceVersion a `Conflict`; a `test` of them is fine.
+   *
+   * **Gotchas**
+   *
+   * `EditRefused` says that the object is not as an edit expected or an operation demanded (a `test` that failed, a path that
+   * is not there). Which of the two it was, the store cannot know: an API server does not tell. `get` shows what is there.
+   *
+   * An operation on an annotation that is also edited undoes the edit.
    */
   readonly edit: (
     ref: ResourceRef.ResourceRef,
@@ -98,53 +126,83 @@ export class AnnotationStore extends Context.Service<AnnotationStore, {
 }
 
 /**
- * The objects behind `layerMemory`: what a test does to them that is no lock's business.
+ * A whole object of `layerMemory`, as JSON: what the store knows of it, and its content.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MemoryObject {
+  readonly metadata: {
+    readonly name: string
+    /** Absent for a cluster-scoped object. */
+    readonly namespace?: string
+    readonly uid: string
+    /** Decimal digits. */
+    readonly resourceVersion: string
+    /** Never the empty map: the last annotation takes the map with it. */
+    readonly annotations?: AnnotationEdit.Annotations
+    readonly [field: string]: Schema.Json
+  }
+  readonly [field: string]: Schema.Json
+}
+
+/**
+ * What an object has beside its metadata, as JSON: `{ data: { version: "1" } }`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MemoryContent {
+  readonly metadata?: never
+  readonly [field: string]: Schema.Json
+}
+
+/**
+ * The objects behind `layerMemory`: what a test does to them that is no lock's business, and what it wants to see of them.
+ *
+ * **Gotchas**
+ *
+ * There is no schema in memory: a server would refuse a ConfigMap whose data are no strings.
  *
  * @category services
  * @since 0.1.0
  */
 export class MemoryObjects extends Context.Service<MemoryObjects, {
-  /** Makes the object, or replaces its annotations. */
-  readonly put: (ref: ResourceRef.ResourceRef, annotations?: AnnotationEdit.Annotations) => Effect.Effect<void>
+  /** The whole object as it is, or `undefined` where there is none. */
+  readonly get: (ref: ResourceRef.ResourceRef) => Effect.Effect<MemoryObject | undefined>
+  /** Makes the object, or replaces its annotations and its content. */
+  readonly put: (
+    ref: ResourceRef.ResourceRef,
+    annotations?: AnnotationEdit.Annotations,
+    content?: MemoryContent
+  ) => Effect.Effect<void>
   /** Deletes the object, if it is there. */
   readonly delete: (ref: ResourceRef.ResourceRef) => Effect.Effect<void>
 }>()("@kubelock/kube/MemoryObjects") {}
 
 interface Memory {
   readonly resourceVersion: bigint
-  /** What became of each object lately, the last of it being what it is now. */
+  readonly objects: ReadonlyMap<string, MemoryObject>
+  /** What became of each object lately. */
   readonly changes: ReadonlyMap<string, ReadonlyArray<ObjectChange>>
 }
 
 const makeMemory = Effect.fnUntraced(function*(objects: Iterable<ResourceRef.ResourceRef>) {
   const memory = yield* SubscriptionRef.make(
-    Array.from(objects).reduce((memory, ref) => written(memory, ref, {}), empty)
+    Array.from(objects).reduce((memory, ref) => put(memory, ref, {}, {}), empty)
   )
 
-  const find = (method: "GET" | "PATCH", memory: Memory, ref: ResourceRef.ResourceRef) =>
-    Result.fromNullishOr(objectOf(memory, ref), () =>
-      new KubeError({
-        method,
-        path: ResourceRef.toPath(ref),
-        status: 404,
-        reason: new ResourceNotFound({ missing: "Object", message: `${ResourceRef.describe(ref)} does not exist.` })
-      }))
-
-  const edit = (memory: Memory, ref: ResourceRef.ResourceRef, edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>) =>
-    Result.gen(function*() {
-      const object = yield* find("PATCH", memory, ref)
-      const annotations = yield* AnnotationEdit.apply(object.annotations, edits)
-      if (sizeBytes(annotations) > maxSizeBytes) return yield* Result.fail(tooLong(ref))
-      return edits.every(({ expected, value }) => expected === value) ? memory : written(memory, ref, annotations)
-    })
-
   return Context.make(AnnotationStore, {
-    get: (ref) => Effect.flatMap(SubscriptionRef.get(memory), (memory) => Effect.fromResult(find("GET", memory, ref))),
-    edit: (ref, edits) =>
+    get: (ref) =>
+      Effect.flatMap(
+        SubscriptionRef.get(memory),
+        (memory) => Effect.fromResult(Result.map(find("GET", memory, ref), metadataOf))
+      ),
+    edit: (ref, edits, operations = []) =>
       SubscriptionRef.modify(memory, (before) => {
-        const after = edit(before, ref, edits)
+        const after = edit(before, ref, edits, operations)
         return [
-          Result.flatMap(after, (after) => find("PATCH", after, ref)),
+          Result.flatMap(after, (after) => Result.map(find("PATCH", after, ref), metadataOf)),
           Result.getOrElse(after, () => before)
         ]
       }).pipe(Effect.flatMap(Effect.fromResult)),
@@ -154,13 +212,112 @@ const makeMemory = Effect.fnUntraced(function*(objects: Iterable<ResourceRef.Res
         return [newer.reduce((_, change) => versionOf(change), seen), newer]
       })
   }).pipe(Context.add(MemoryObjects, {
-    put: (ref, annotations = {}) => SubscriptionRef.update(memory, (memory) => written(memory, ref, annotations)),
+    get: (ref) => Effect.map(SubscriptionRef.get(memory), (memory) => objectOf(memory, ref)),
+    put: (ref, annotations = {}, content = {}) =>
+      SubscriptionRef.update(memory, (memory) => put(memory, ref, annotations, content)),
     delete: (ref) =>
       SubscriptionRef.update(memory, (memory) => objectOf(memory, ref) === undefined ? memory : deleted(memory, ref))
   }))
 })
 
-const empty: Memory = { resourceVersion: 0n, changes: new Map() }
+const put = (
+  memory: Memory,
+  ref: ResourceRef.ResourceRef,
+  annotations: AnnotationEdit.Annotations,
+  content: MemoryContent
+): Memory => {
+  const { name, namespace } = ref
+  const uid = objectOf(memory, ref)?.metadata.uid ?? `uid-${memory.resourceVersion + 1n}`
+  const metadata = { name, ...(namespace === undefined ? {} : { namespace }), uid, resourceVersion: "", annotations }
+  return written(memory, ref, { ...content, metadata })
+}
+
+const edit = (
+  memory: Memory,
+  ref: ResourceRef.ResourceRef,
+  edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>,
+  operations: ReadonlyArray<JsonPatchOperation>
+) =>
+  Result.gen(function*() {
+    const before = yield* find("PATCH", memory, ref)
+    const annotations = yield* AnnotationEdit.apply(before.metadata.annotations ?? {}, edits)
+    const edited = edits.length === 0 ? before : { ...before, metadata: { ...before.metadata, annotations } }
+    const patched = yield* Result.mapError(JsonPatch.apply(edited, operations), (failed) =>
+      new AnnotationEdit.EditRefused({
+        keys: edits.map(({ key }) =>
+          key
+        ),
+        said: `Or rather, this operation could not be made: ${JsonPatch.describe([failed])}`
+      }))
+    const after = yield* read(ref, patched)
+    yield* checkIdentity(ref, before, after)
+    yield* checkSize(ref, after)
+    return Equal.equals(before, withoutEmptyMap(after)) ? memory : written(memory, ref, after)
+  })
+
+const find = (method: "GET" | "PATCH", memory: Memory, ref: ResourceRef.ResourceRef) =>
+  Result.fromNullishOr(
+    objectOf(memory, ref),
+    () =>
+      refused(
+        method,
+        ref,
+        404,
+        new ResourceNotFound({ missing: "Object", message: `${ResourceRef.describe(ref)} does not exist.` })
+      )
+  )
+
+const decodeObject = Schema.decodeUnknownResult(
+  Schema.StructWithRest(
+    Schema.Struct({
+      metadata: Schema.StructWithRest(
+        Schema.Struct({
+          name: Schema.String,
+          namespace: Schema.optionalKey(Schema.String),
+          uid: Schema.String,
+          resourceVersion: Schema.String,
+          annotations: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+        }),
+        [Schema.Record(Schema.String, Schema.Json)]
+      )
+    }),
+    [Schema.Record(Schema.String, Schema.Json)]
+  )
+)
+
+/** What the operations made of an object, if it is still one. */
+const read = (ref: ResourceRef.ResourceRef, patched: unknown): Result.Result<MemoryObject, KubeError> =>
+  Result.mapError(
+    decodeObject(patched),
+    ({ message }) => invalid(ref, { field: "patch", reason: "FieldValueInvalid", message })
+  )
+
+const checkIdentity = (
+  ref: ResourceRef.ResourceRef,
+  { metadata: before }: MemoryObject,
+  { metadata: after }: MemoryObject
+) => {
+  const changed = (["name", "namespace", "uid"] as const).find((field) => before[field] !== after[field])
+  if (changed !== undefined) {
+    return Result.fail(invalid(ref, {
+      field: `metadata.${changed}`,
+      reason: "FieldValueInvalid",
+      message: `Invalid value: ${JSON.stringify(after[changed])}: field is immutable`
+    }))
+  }
+  return before.resourceVersion === after.resourceVersion ? Result.void : Result.fail(refused(
+    "PATCH",
+    ref,
+    409,
+    new Conflict({
+      message: `${
+        ResourceRef.describe(ref)
+      } has resourceVersion ${before.resourceVersion}, not ${after.resourceVersion}.`
+    })
+  ))
+}
+
+const empty: Memory = { resourceVersion: 0n, objects: new Map(), changes: new Map() }
 
 // As a cluster, memory does not remember everything.
 const maxChanges = 1_024
@@ -168,15 +325,20 @@ const maxChanges = 1_024
 const changesOf = ({ changes }: Memory, ref: ResourceRef.ResourceRef): ReadonlyArray<ObjectChange> =>
   changes.get(ResourceRef.toPath(ref)) ?? []
 
-const objectOf = (memory: Memory, ref: ResourceRef.ResourceRef): ObjectMetadata | undefined => {
-  const last = changesOf(memory, ref).at(-1)
-  return last?._tag === "Present" ? last.object : undefined
-}
+const objectOf = ({ objects }: Memory, ref: ResourceRef.ResourceRef): MemoryObject | undefined =>
+  objects.get(ResourceRef.toPath(ref))
+
+const metadataOf = ({ metadata }: MemoryObject): ObjectMetadata => ({
+  uid: metadata.uid,
+  resourceVersion: BigInt(metadata.resourceVersion),
+  annotations: metadata.annotations ?? {}
+})
 
 const versionOf = (change: ObjectChange): bigint =>
   change._tag === "Present" ? change.object.resourceVersion : change.resourceVersion
 
 const changed = (memory: Memory, ref: ResourceRef.ResourceRef, change: ObjectChange): Memory => ({
+  ...memory,
   resourceVersion: versionOf(change),
   changes: new Map(memory.changes).set(
     ResourceRef.toPath(ref),
@@ -184,14 +346,23 @@ const changed = (memory: Memory, ref: ResourceRef.ResourceRef, change: ObjectCha
   )
 })
 
-const written = (memory: Memory, ref: ResourceRef.ResourceRef, annotations: AnnotationEdit.Annotations): Memory => {
-  const resourceVersion = memory.resourceVersion + 1n
-  const uid = objectOf(memory, ref)?.uid ?? `uid-${resourceVersion}`
-  return changed(memory, ref, { _tag: "Present", object: { uid, resourceVersion, annotations } })
+const written = (memory: Memory, ref: ResourceRef.ResourceRef, written: MemoryObject): Memory => {
+  const resourceVersion = String(memory.resourceVersion + 1n)
+  const object = withoutEmptyMap({ ...written, metadata: { ...written.metadata, resourceVersion } })
+  const objects = new Map(memory.objects).set(ResourceRef.toPath(ref), object)
+  return changed({ ...memory, objects }, ref, { _tag: "Present", object: metadataOf(object) })
 }
 
-const deleted = (memory: Memory, ref: ResourceRef.ResourceRef): Memory =>
-  changed(memory, ref, { _tag: "Deleted", resourceVersion: memory.resourceVersion + 1n })
+const deleted = (memory: Memory, ref: ResourceRef.ResourceRef): Memory => {
+  const objects = new Map(memory.objects)
+  objects.delete(ResourceRef.toPath(ref))
+  return changed({ ...memory, objects }, ref, { _tag: "Deleted", resourceVersion: memory.resourceVersion + 1n })
+}
+
+const withoutEmptyMap = (object: MemoryObject): MemoryObject => {
+  const { annotations = {}, ...metadata } = object.metadata
+  return Object.keys(annotations).length > 0 ? object : { ...object, metadata }
+}
 
 // The API server's limit for all annotations of an object together (apimachinery: TotalAnnotationSizeLimitB).
 const maxSizeBytes = 262_144
@@ -199,18 +370,24 @@ const maxSizeBytes = 262_144
 const sizeBytes = (annotations: AnnotationEdit.Annotations): number =>
   Object.entries(annotations).reduce((bytes, entry) => bytes + new TextEncoder().encode(entry.join("")).length, 0)
 
-const tooLong = (ref: ResourceRef.ResourceRef) =>
-  new KubeError({
-    method: "PATCH",
-    path: ResourceRef.toPath(ref),
-    status: 422,
-    reason: new Invalid({
+const checkSize = (ref: ResourceRef.ResourceRef, { metadata }: MemoryObject) =>
+  sizeBytes(metadata.annotations ?? {}) <= maxSizeBytes ? Result.void : Result.fail(invalid(ref, {
+    field: "metadata.annotations",
+    reason: "FieldValueTooLong",
+    message: `Too long: may not be more than ${maxSizeBytes} bytes`
+  }))
+
+const refused = (method: "GET" | "PATCH", ref: ResourceRef.ResourceRef, status: number, reason: KubeErrorReason) =>
+  new KubeError({ method, path: ResourceRef.toPath(ref), status, reason })
+
+const invalid = (ref: ResourceRef.ResourceRef, cause: InvalidCause) =>
+  refused(
+    "PATCH",
+    ref,
+    422,
+    new Invalid({
       status: 422,
-      causes: [{
-        field: "metadata.annotations",
-        reason: "FieldValueTooLong",
-        message: `Too long: may not be more than ${maxSizeBytes} bytes`
-      }],
-      message: `The annotations of ${ResourceRef.describe(ref)} would take more than ${maxSizeBytes} bytes together.`
+      causes: [cause],
+      message: `${ResourceRef.describe(ref)} is invalid: ${cause.field}: ${cause.message}.`
     })
-  })
+  )

@@ -5,8 +5,8 @@
  *
  * - `GET <object>`, and `PATCH <object>` with a JSON Patch; to follow its changes a watch, and now and then a LIST, of the
  *   one name: nothing else. All ask for the object's metadata alone, so that an answer is small however large the object is.
- * - An edit is one JSON Patch: a `test` for every expected value, then the changes. It names no resourceVersion, so another
- *   writer of the same object is no conflict.
+ * - An edit is one JSON Patch: a `test` for every expected value, then the changes, then the operations that were given along. It
+ *   names no resourceVersion, so another writer of the same object is no conflict.
  * - The server compares a `test` with the object as Go writes it, byte for byte: so a patch is written as Go would.
  * - Where an object has no annotations at all there is no map to add to: the map itself is then what is tested and added. The
  *   annotations that an object last had are remembered, so that either form costs one request.
@@ -37,9 +37,10 @@
  */
 import { AnnotationEdit, GoJson } from "@kubelock/core"
 import { Duration, Effect, Layer, Stream } from "effect"
-import { AnnotationStore, type ObjectChange, type ObjectMetadata } from "./AnnotationStore.ts"
+import { AnnotationStore, type JsonPatchOperation, type ObjectChange, type ObjectMetadata } from "./AnnotationStore.ts"
 import * as Answers from "./internal/Answers.ts"
 import * as Following from "./internal/Following.ts"
+import * as JsonPatch from "./internal/JsonPatch.ts"
 import { selectorOf } from "./internal/RequestTarget.ts"
 import { isInvalid, KubeError, Timeout } from "./KubeError.ts"
 import { type KubeRequest, KubeTransport } from "./KubeTransport.ts"
@@ -56,7 +57,7 @@ const getRequest = (ref: ResourceRef.ResourceRef): KubeRequest => ({
   headers: { accept }
 })
 
-const patchRequest = (ref: ResourceRef.ResourceRef, patch: ReadonlyArray<Operation>): KubeRequest => ({
+const patchRequest = (ref: ResourceRef.ResourceRef, patch: ReadonlyArray<JsonPatchOperation>): KubeRequest => ({
   method: "PATCH",
   path: ResourceRef.toPath(ref),
   query: { fieldManager },
@@ -90,27 +91,25 @@ const watchSeconds = 30
 /** A watch that says nothing for so long, not even that it ends, is dead. */
 const maxSilence = Duration.seconds(45)
 
-interface Operation {
-  readonly op: "test" | "add" | "replace" | "remove"
-  readonly path: string
-  readonly value?: string | null | AnnotationEdit.Annotations
-}
-
 const annotationsPath = "/metadata/annotations"
 
 const pointer = (key: string): string => `${annotationsPath}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`
 
 /** The patch for an object that has annotations. */
-const patchOf = (edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>): ReadonlyArray<Operation> => [
-  ...edits.map(({ expected, key }): Operation => ({ op: "test", path: pointer(key), value: expected ?? null })),
-  ...edits.flatMap(({ expected, key, value }): ReadonlyArray<Operation> => {
+const patchOf = (edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>): ReadonlyArray<JsonPatchOperation> => [
+  ...edits.map(({ expected, key }): JsonPatchOperation => ({
+    op: "test",
+    path: pointer(key),
+    value: expected ?? null
+  })),
+  ...edits.flatMap(({ expected, key, value }): ReadonlyArray<JsonPatchOperation> => {
     if (value !== undefined) return [{ op: expected === undefined ? "add" : "replace", path: pointer(key), value }]
     return expected === undefined ? [] : [{ op: "remove", path: pointer(key) }]
   })
 ]
 
 /** The patch for an object that has none. */
-const patchOfNone = (edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>): ReadonlyArray<Operation> => [
+const patchOfNone = (edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>): ReadonlyArray<JsonPatchOperation> => [
   { op: "test", path: annotationsPath, value: null },
   {
     op: "add",
@@ -162,18 +161,22 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
 
     return AnnotationStore.of({
       get: (ref) => send(ref, getRequest(ref)),
-      edit: Effect.fnUntraced(function*(ref, edits) {
+      edit: Effect.fnUntraced(function*(ref, edits, operations = []) {
         const seen = lastSeen.get(ResourceRef.toPath(ref))
         // Where the edits are right in what they expect to be absent, nothing is left: a lock that was seen held may have been
         // the only annotation.
-        const hasNone = edits.every(({ expected }) => expected === undefined) &&
+        const hasNone = edits.length > 0 && edits.every(({ expected }) => expected === undefined) &&
           seen !== undefined && seen.keys.every((key) => edits.some((edit) => edit.key === key))
-        return yield* Effect.catchIf(
-          send(ref, patchRequest(ref, hasNone ? patchOfNone(edits) : patchOf(edits))),
-          isRefusal,
-          ({ reason }) =>
-            Effect.fail(new AnnotationEdit.EditRefused({ keys: edits.map(({ key }) => key), said: reason.message }))
-        )
+        const patch = [...(hasNone ? patchOfNone(edits) : patchOf(edits)), ...JsonPatch.wellFormed(operations)]
+        return yield* Effect.catchIf(send(ref, patchRequest(ref, patch)), isRefusal, ({ reason }) =>
+          Effect.fail(
+            new AnnotationEdit.EditRefused({
+              keys: edits.map(({ key }) => key),
+              said: operations.length === 0
+                ? reason.message
+                : `Or an operation could not be made (${JsonPatch.describe(operations)}). ${reason.message}`
+            })
+          ))
       }),
       changes: (ref, from) =>
         Stream.tap(
