@@ -88,12 +88,12 @@ const world = (options: { readonly stop?: Stop; readonly losses?: Losses; readon
     AnnotationStore,
     Effect.map(AnnotationStore, (store) => ({
       get: (ref) => options.mayRead === false ? Effect.fail(forbidden) : through("GET", store.get(ref)),
-      edit: (ref, edits) =>
+      edit: (ref, edits, operations) =>
         through(
           "PATCH",
           losses.refuses === true
             ? Effect.fail(new AnnotationEdit.EditRefused({ keys: [key], said: "a webhook says no" }))
-            : store.edit(ref, edits)
+            : store.edit(ref, edits, operations)
         ),
       changes: store.changes
     }))

@@ -1,9 +1,11 @@
 import { assert, it } from "@effect/vitest"
 import { AnnotationStore, MemoryObjects, ResourceRef } from "@kubelock/kube"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer, Schema, Stream } from "effect"
 import { kubeLockSuite } from "./suites/kubeLockSuite.ts"
 import { storeSuite } from "./suites/storeSuite.ts"
-import { World } from "./suites/World.ts"
+import { Data, World } from "./suites/World.ts"
+
+const decodeObject = Schema.decodeUnknownEffect(Schema.Struct({ data: Schema.optionalKey(Data) }))
 
 const world = Layer.effect(
   World,
@@ -12,9 +14,12 @@ const world = Layer.effect(
     let made = 0
     const nextRef = Effect.sync(() => ResourceRef.configMap({ namespace: "default", name: `object-${made++}` }))
     return {
-      object: (annotations = {}) => Effect.tap(nextRef, (ref) => objects.put(ref, annotations)),
+      object: (annotations = {}, data) =>
+        Effect.tap(nextRef, (ref) => objects.put(ref, annotations, data === undefined ? {} : { data })),
+      dataPath: "/data",
+      read: (ref) => Effect.flatMap(objects.get(ref), decodeObject).pipe(Effect.map(({ data }) => data), Effect.orDie),
       nowhere: nextRef,
-      put: objects.put,
+      put: (ref, annotations) => objects.put(ref, annotations),
       delete: objects.delete
     }
   })

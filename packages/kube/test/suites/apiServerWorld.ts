@@ -1,7 +1,10 @@
+import type { AnnotationEdit } from "@kubelock/core"
 import { KubeAnnotationStore, KubeTransport, ResourceRef } from "@kubelock/kube"
 import { KubeApiServer } from "@kubelock/testing"
-import { Effect, Layer } from "effect"
-import { World } from "./World.ts"
+import { Effect, Layer, Schema } from "effect"
+import { Data, World } from "./World.ts"
+
+const decodeObject = Schema.decodeUnknownEffect(Schema.Struct({ data: Schema.optionalKey(Data) }))
 
 export const configMapOf = (ref: ResourceRef.ResourceRef) => ({
   apiVersion: "v1",
@@ -17,14 +20,18 @@ export const apiServerWorld = Layer.effect(
     const server = yield* KubeApiServer
     let made = 0
     const nextRef = Effect.sync(() => ResourceRef.configMap({ namespace: "default", name: `object-${made++}` }))
-    const put: World["Service"]["put"] = (ref, annotations) => {
+    const replace = (ref: ResourceRef.ResourceRef, annotations: AnnotationEdit.Annotations, content: object) => {
       const { name, namespace, ...type } = configMapOf(ref)
-      return Effect.orDie(
-        server.put({ ...type, metadata: { ...(namespace === undefined ? {} : { namespace }), name, annotations } })
-      )
+      const metadata = { ...(namespace === undefined ? {} : { namespace }), name, annotations }
+      return Effect.orDie(server.put({ ...type, metadata, ...content }))
     }
+    const put: World["Service"]["put"] = (ref, annotations) => replace(ref, annotations, {})
     return {
-      object: (annotations = {}) => Effect.tap(nextRef, (ref) => put(ref, annotations)),
+      object: (annotations = {}, data) =>
+        Effect.tap(nextRef, (ref) => replace(ref, annotations, data === undefined ? {} : { data })),
+      dataPath: "/data",
+      read: (ref) =>
+        Effect.flatMap(server.get(configMapOf(ref)), decodeObject).pipe(Effect.map(({ data }) => data), Effect.orDie),
       nowhere: nextRef,
       put,
       delete: (ref) => Effect.orDie(server.delete(configMapOf(ref)))

@@ -2,7 +2,7 @@ import type { AnnotationEdit } from "@kubelock/core"
 import { ResourceRef } from "@kubelock/kube"
 import { ControlPlane } from "@kubelock/testing/ControlPlane"
 import { Effect, Layer, Schema, Struct } from "effect"
-import { World } from "./World.ts"
+import { Data, World } from "./World.ts"
 
 /** A resource whose objects carry the locks. */
 export interface Carrier {
@@ -11,6 +11,8 @@ export interface Carrier {
   readonly resource: string
   readonly kind: string
   readonly namespaced: boolean
+  /** Where its objects keep some words. */
+  readonly dataPath: "/data" | "/metadata/labels"
 }
 
 export const configMaps: Carrier = {
@@ -18,11 +20,19 @@ export const configMaps: Carrier = {
   version: "v1",
   resource: "configmaps",
   kind: "ConfigMap",
-  namespaced: true
+  namespaced: true,
+  dataPath: "/data"
 }
 
 /** Cluster-scoped, and gone at once when deleted. */
-export const nodes: Carrier = { group: "", version: "v1", resource: "nodes", kind: "Node", namespaced: false }
+export const nodes: Carrier = {
+  group: "",
+  version: "v1",
+  resource: "nodes",
+  kind: "Node",
+  namespaced: false,
+  dataPath: "/metadata/labels"
+}
 
 /** Custom resources; the group must be one that no other test file registers. */
 export const widgets = (group: string): Carrier => ({
@@ -30,7 +40,8 @@ export const widgets = (group: string): Carrier => ({
   version: "v1",
   resource: "widgets",
   kind: "Widget",
-  namespaced: true
+  namespaced: true,
+  dataPath: "/data"
 })
 
 /** As {@link widgets}, and cluster-scoped. */
@@ -39,7 +50,8 @@ export const clusterWidgets = (group: string): Carrier => ({
   version: "v1",
   resource: "clusterwidgets",
   kind: "ClusterWidget",
-  namespaced: false
+  namespaced: false,
+  dataPath: "/data"
 })
 
 export const refOf = (carrier: Carrier, name: string): ResourceRef.ResourceRef =>
@@ -54,17 +66,23 @@ const collectionOf = (ref: ResourceRef.ResourceRef): string => ResourceRef.toPat
 const Created = Schema.Struct({ metadata: Schema.Struct({ name: Schema.String, resourceVersion: Schema.String }) })
 const decodeCreated = Schema.decodeUnknownEffect(Created)
 
+const decodeObject = Schema.decodeUnknownEffect(Schema.Struct({
+  metadata: Schema.Struct({ labels: Schema.optionalKey(Data) }),
+  data: Schema.optionalKey(Data)
+}))
+
 const makeWorld = Effect.fnUntraced(function*(carrier: Carrier) {
   const { registerCustomResource, request } = yield* ControlPlane
   if (carrier.group !== "") yield* Effect.orDie(registerCustomResource(carrier))
 
-  const withMetadata = (metadata: object) => ({
+  const withMetadata = (metadata: object, content: object = {}) => ({
     apiVersion: carrier.group === "" ? carrier.version : `${carrier.group}/${carrier.version}`,
     kind: carrier.kind,
-    metadata
+    metadata,
+    ...content
   })
-  const create = (metadata: object) =>
-    request("POST", collectionOf(refOf(carrier, "any")), withMetadata(metadata)).pipe(
+  const create = (metadata: object, content: object = {}) =>
+    request("POST", collectionOf(refOf(carrier, "any")), withMetadata(metadata, content)).pipe(
       Effect.flatMap(decodeCreated),
       Effect.map(({ metadata }) => refOf(carrier, metadata.name))
     )
@@ -74,11 +92,21 @@ const makeWorld = Effect.fnUntraced(function*(carrier: Carrier) {
   })
   const remove = (ref: ResourceRef.ResourceRef) => Effect.asVoid(request("DELETE", ResourceRef.toPath(ref)))
 
-  const object: World["Service"]["object"] = (annotations = {}) =>
-    Effect.orDie(create({ generateName: "object-", annotations }))
+  const object: World["Service"]["object"] = (annotations = {}, data = {}) =>
+    Effect.orDie(
+      carrier.dataPath === "/data"
+        ? create({ generateName: "object-", annotations }, { data })
+        : create({ generateName: "object-", annotations, labels: data })
+    )
 
   return World.of({
     object,
+    dataPath: carrier.dataPath,
+    read: (ref) =>
+      Effect.flatMap(request("GET", ResourceRef.toPath(ref)), decodeObject).pipe(
+        Effect.map(({ data, metadata }) => carrier.dataPath === "/data" ? data : metadata.labels),
+        Effect.orDie
+      ),
     nowhere: Effect.tap(object(), (ref) => Effect.orDie(remove(ref))),
     put: (ref, annotations) =>
       replace(ref, annotations).pipe(

@@ -1,5 +1,11 @@
 import { assert, layer } from "@effect/vitest"
-import { AnnotationStore, type ObjectChange, type ObjectMetadata, type ResourceRef } from "@kubelock/kube"
+import {
+  AnnotationStore,
+  type JsonPatchOperation,
+  type ObjectChange,
+  type ObjectMetadata,
+  type ResourceRef
+} from "@kubelock/kube"
 import { Effect, Fiber, type Layer, Queue, Result, Stream } from "effect"
 import { World } from "./World.ts"
 
@@ -123,6 +129,207 @@ export const storeSuite = <E>(name: string, services: Layer.Layer<AnnotationStor
           const after = yield* store.edit(ref, [{ key, expected: value, value: `${value}!` }])
           assert.strictEqual(after.annotations[key], `${value}!`)
         }
+      }))
+
+    it.effect("makes edits and operations as one, on data and on other annotations", () =>
+      Effect.gen(function*() {
+        const { dataPath, object, read } = yield* World
+        const store = yield* AnnotationStore
+        const ref = yield* object({ team: "web", old: "x" }, { version: "1", from: "a" })
+        const before = yield* store.get(ref)
+        const after = yield* store.edit(ref, [taking("example.com/a", "1")], [
+          { op: "test", path: `${dataPath}/version`, value: "1" },
+          { op: "replace", path: `${dataPath}/version`, value: "2" },
+          { op: "test", path: `${dataPath}/version`, value: "2" },
+          { op: "test", path: `${dataPath}/none`, value: null },
+          { op: "add", path: `${dataPath}/none`, value: "3" },
+          { op: "move", from: `${dataPath}/from`, path: `${dataPath}/to` },
+          { op: "copy", from: `${dataPath}/version`, path: `${dataPath}/copy` },
+          { op: "replace", path: `${dataPath}/new`, value: "4" },
+          { op: "test", path: "/metadata/annotations/example.com~1a", value: "1" },
+          { op: "test", path: "/metadata/uid", value: before.uid },
+          { op: "add", path: "/metadata/annotations/example.com~1b", value: "5" },
+          { op: "remove", path: "/metadata/annotations/old" }
+        ])
+        assert.deepStrictEqual(after.annotations, { team: "web", "example.com/a": "1", "example.com/b": "5" })
+        assert.deepStrictEqual(yield* read(ref), { version: "2", none: "3", to: "a", copy: "2", new: "4" })
+        assert.isTrue(after.resourceVersion > before.resourceVersion)
+        assert.deepStrictEqual(yield* store.get(ref), after)
+        assert.deepStrictEqual(yield* nextChanges(ref, before.resourceVersion, 1), [present(after)])
+      }))
+
+    it.effect("makes operations with the first annotation of an object, with the last one, and with none", () =>
+      Effect.gen(function*() {
+        const { dataPath, object, put, read } = yield* World
+        const store = yield* AnnotationStore
+        const path = `${dataPath}/version`
+        const ref = yield* object({}, { version: "1" })
+        yield* store.get(ref)
+        const first = yield* store.edit(ref, [taking("a", "1")], [
+          { op: "replace", path, value: "2" },
+          { op: "add", path: "/metadata/annotations/b", value: "2" },
+          { op: "remove", path: "/metadata/annotations/b" }
+        ])
+        assert.deepStrictEqual(first.annotations, { a: "1" })
+        assert.strictEqual((yield* read(ref))?.["version"], "2")
+        const last = yield* store.edit(ref, [{ key: "a", expected: "1", value: undefined }], [
+          { op: "replace", path, value: "3" },
+          { op: "add", path: "/metadata/annotations/b", value: "2" },
+          { op: "remove", path: "/metadata/annotations/b" }
+        ])
+        assert.deepStrictEqual(last.annotations, {})
+        assert.strictEqual((yield* read(ref))?.["version"], "3")
+        yield* store.edit(ref, [], [{ op: "replace", path, value: "4" }])
+        assert.strictEqual((yield* read(ref))?.["version"], "4")
+        const noMap = yield* Effect.flip(
+          store.edit(ref, [], [{ op: "add", path: "/metadata/annotations/b", value: "1" }])
+        )
+        assert.strictEqual(noMap._tag, "EditRefused")
+        yield* put(ref, { theirs: "x" })
+        const alone = yield* store.edit(ref, [], [{ op: "add", path: dataPath, value: { version: "5" } }])
+        assert.deepStrictEqual(alone.annotations, { theirs: "x" })
+        assert.deepStrictEqual(yield* read(ref), { version: "5" })
+      }))
+
+    it.effect("undoes the edits where an operation cannot be made, and says which operations there were", () =>
+      Effect.gen(function*() {
+        const { dataPath, object, read } = yield* World
+        const store = yield* AnnotationStore
+        const ref = yield* object({ a: "1" }, { version: "1" })
+        const before = yield* store.get(ref)
+        const change: JsonPatchOperation = { op: "replace", path: `${dataPath}/version`, value: "2" }
+        const impossible: ReadonlyArray<JsonPatchOperation> = [
+          { op: "test", path: `${dataPath}/version`, value: "0" },
+          { op: "test", path: `${dataPath}/version`, value: null },
+          { op: "test", path: `${dataPath}/absent`, value: "1" },
+          { op: "test", path: `${dataPath}/absent/below`, value: null },
+          { op: "test", path: "/metadata/resourceVersion", value: String(before.resourceVersion + 1n) },
+          { op: "test", path: "/metadata/uid", value: "another" },
+          { op: "add", path: "/nowhere/version", value: "2" },
+          { op: "replace", path: "/nowhere/version", value: "2" },
+          { op: "remove", path: `${dataPath}/absent` },
+          { op: "remove", path: `${dataPath}/toString` },
+          { op: "move", from: `${dataPath}/absent`, path: `${dataPath}/version` },
+          { op: "copy", from: "/nowhere/version", path: `${dataPath}/version` },
+          { op: "add", path: "no-pointer", value: "2" }
+        ]
+        for (const failing of impossible) {
+          for (const operations of [[change, failing], [failing, change]]) {
+            const edits = [{ key: "a", expected: "1", value: "2" }, taking("b", "1")]
+            const error = yield* Effect.flip(store.edit(ref, edits, operations))
+            assert.strictEqual(error._tag, "EditRefused", failing.path)
+            assert.deepStrictEqual(error._tag === "EditRefused" && error.keys, ["a", "b"])
+            assert.include(error.message, `${failing.op} ${failing.path}`)
+          }
+        }
+        assert.deepStrictEqual(yield* store.get(ref), before)
+        assert.deepStrictEqual(yield* read(ref), { version: "1" })
+      }))
+
+    it.effect("leaves the operations undone where an edit is refused", () =>
+      Effect.gen(function*() {
+        const { dataPath, object, read } = yield* World
+        const store = yield* AnnotationStore
+        const ref = yield* object({ a: "1" }, { version: "1" })
+        const before = yield* store.get(ref)
+        const operations: ReadonlyArray<JsonPatchOperation> = [
+          { op: "add", path: `${dataPath}/version`, value: "2" },
+          { op: "add", path: "/metadata/annotations/b", value: "1" }
+        ]
+        for (const edit of [taking("a", "2"), { key: "a", expected: "0", value: "2" }]) {
+          assert.strictEqual((yield* Effect.flip(store.edit(ref, [edit], operations)))._tag, "EditRefused")
+        }
+        assert.deepStrictEqual(yield* store.get(ref), before)
+        assert.deepStrictEqual(yield* read(ref), { version: "1" })
+      }))
+
+    it.effect("does not let operations change what an object is", () =>
+      Effect.gen(function*() {
+        const { dataPath, object, read } = yield* World
+        const store = yield* AnnotationStore
+        const ref = yield* object({ a: "1" }, { version: "1" })
+        const before = yield* store.get(ref)
+        const forbidden = [
+          ["/metadata/name", "another", "Invalid"],
+          ["/metadata/namespace", "another", "Invalid"],
+          ["/metadata/uid", "another", "Invalid"],
+          ["/metadata/resourceVersion", String(before.resourceVersion - 1n), "Conflict"]
+        ] as const
+        for (const [path, value, reason] of forbidden) {
+          const error = yield* Effect.flip(store.edit(ref, [{ key: "a", expected: "1", value: "2" }], [
+            { op: "add", path: `${dataPath}/version`, value: "2" },
+            { op: "add", path, value }
+          ]))
+          assert.strictEqual(error._tag === "KubeError" ? error.reason._tag : error.message, reason, path)
+        }
+        assert.deepStrictEqual(yield* store.get(ref), before)
+        assert.deepStrictEqual(yield* read(ref), { version: "1" })
+        const after = yield* store.edit(ref, [], [
+          { op: "test", path: "/metadata/resourceVersion", value: String(before.resourceVersion) },
+          { op: "add", path: "/metadata/resourceVersion", value: String(before.resourceVersion) },
+          { op: "add", path: `${dataPath}/version`, value: "2" }
+        ])
+        assert.strictEqual(after.uid, before.uid)
+        assert.isTrue(after.resourceVersion > before.resourceVersion)
+      }))
+
+    it.effect("keeps any text of an operation, and finds it again", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ a: "1" })
+        const texts = [
+          ["<a href=\"x\">&</a>", "<a href=\"x\">&</a>"],
+          ["\u2028\u2029", "\u2028\u2029"],
+          ["é😀\u0000\b\f\t\n\\\u007f", "é😀\u0000\b\f\t\n\\\u007f"],
+          ["\\ud800 \\ufffd", "\\ud800 \\ufffd"],
+          ["half \ud83d, half \ude00", "half \ufffd, half \ufffd"]
+        ] as const
+        const path = "/metadata/annotations/text"
+        for (const [index, [sent, kept]] of texts.entries()) {
+          const written = yield* store.edit(ref, [], [{ op: "add", path, value: sent }])
+          assert.strictEqual(written.annotations["text"], kept)
+          for (const [step, value] of [sent, kept].entries()) {
+            const found = yield* store.edit(ref, [], [
+              { op: "test", path, value },
+              { op: "add", path: "/metadata/annotations/found", value: `${index} ${step}` }
+            ])
+            assert.strictEqual(found.annotations["found"], `${index} ${step}`)
+          }
+        }
+      }))
+
+    it.effect("refuses an operation after which an object would be none, and says why", () =>
+      Effect.gen(function*() {
+        const store = yield* AnnotationStore
+        const ref = yield* (yield* World).object({ a: "1" })
+        const before = yield* store.get(ref)
+        const operations: ReadonlyArray<JsonPatchOperation> = [
+          { op: "add", path: "/metadata/annotations/b", value: 1 },
+          { op: "add", path: "/metadata/annotations/b", value: { c: "1" } },
+          { op: "add", path: "/metadata/annotations/b", value: "x".repeat(262_144) }
+        ]
+        for (const operation of operations) {
+          const error = yield* Effect.flip(
+            store.edit(ref, [{ key: "a", expected: "1", value: "2" }], [operation])
+          )
+          assert.isTrue(error._tag === "KubeError" && error.reason._tag === "Invalid" && error.reason.causes.length > 0)
+        }
+        assert.deepStrictEqual(yield* store.get(ref), before)
+      }))
+
+    it.effect("gives operations that change nothing no new resourceVersion", () =>
+      Effect.gen(function*() {
+        const { dataPath, object } = yield* World
+        const store = yield* AnnotationStore
+        const ref = yield* object({ a: "1" }, { version: "1" })
+        const before = yield* store.get(ref)
+        const after = yield* store.edit(ref, [{ key: "a", expected: "1", value: "1" }], [
+          { op: "test", path: `${dataPath}/version`, value: "1" },
+          { op: "add", path: `${dataPath}/version`, value: "1" },
+          { op: "add", path: `${dataPath}/b`, value: "1" },
+          { op: "remove", path: `${dataPath}/b` }
+        ])
+        assert.deepStrictEqual(after, before)
       }))
 
     it.effect("gives an edit that changes nothing no new resourceVersion", () =>
