@@ -131,8 +131,8 @@ export class AnnotationStore extends Context.Service<AnnotationStore, {
  * @category models
  * @since 0.1.0
  */
-export interface MemoryObject {
-  readonly metadata: {
+export type MemoryObject = Schema.JsonObject & {
+  readonly metadata: Schema.JsonObject & {
     readonly name: string
     /** Absent for a cluster-scoped object. */
     readonly namespace?: string
@@ -141,9 +141,7 @@ export interface MemoryObject {
     readonly resourceVersion: string
     /** Never the empty map: the last annotation takes the map with it. */
     readonly annotations?: AnnotationEdit.Annotations
-    readonly [field: string]: Schema.Json
   }
-  readonly [field: string]: Schema.Json
 }
 
 /**
@@ -152,13 +150,31 @@ export interface MemoryObject {
  * @category models
  * @since 0.1.0
  */
-export interface MemoryContent {
-  readonly metadata?: never
-  readonly [field: string]: Schema.Json
-}
+export type MemoryContent = Schema.JsonObject & { readonly metadata?: never }
 
 /**
  * The objects behind `layerMemory`: what a test does to them that is no lock's business, and what it wants to see of them.
+ *
+ * **Example** (What a change made of an object)
+ *
+ * ```ts
+ * import { AnnotationStore, MemoryObjects, ResourceRef } from "@kubelock/kube"
+ * import { Effect } from "effect"
+ *
+ * const deploys = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
+ *
+ * const program = Effect.gen(function*() {
+ *   const objects = yield* MemoryObjects
+ *   yield* objects.put(deploys, { team: "web" }, { data: { version: "1" } })
+ *   const store = yield* AnnotationStore
+ *   yield* store.edit(deploys, [{ key: "team", expected: "web", value: "web" }], [
+ *     { op: "replace", path: "/data/version", value: "2" }
+ *   ])
+ *   return (yield* objects.get(deploys))?.["data"]
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(AnnotationStore.layerMemory()))) // => { version: "2" }
+ * ```
  *
  * **Gotchas**
  *

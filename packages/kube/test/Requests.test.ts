@@ -98,6 +98,17 @@ layer(services)("an operation costs", (it) => {
       assert.deepStrictEqual(yield* requestsOf(locks.releaseAll(leases)), ["PATCH 200"])
     }))
 
+  it.effect("one request, made or refused, for an edit with operations", () =>
+    Effect.gen(function*() {
+      const store = yield* AnnotationStore
+      const resource = yield* (yield* World).object({ other: "x" }, { version: "1" })
+      const edits = [{ key: "a", expected: undefined, value: "1" }]
+      const write = (version: string) =>
+        requestsOf(store.edit(resource, edits, [{ op: "test", path: "/data/version", value: version }]))
+      assert.deepStrictEqual(yield* write("0"), ["PATCH 422"])
+      assert.deepStrictEqual(yield* write("1"), ["PATCH 200"])
+    }))
+
   it.effect("a GET to look, and a PATCH more to release by owner or to break", () =>
     Effect.gen(function*() {
       const locks = yield* KubeLock
