@@ -38,6 +38,14 @@ export interface LockRecord extends Holder {
   readonly others?: ReadonlyArray<string>
 }
 
+/** The holder alone, without members that neither side knows. @category getters @since 0.1.0 */
+export const holderOf = ({ createdAtNanos, id, owner, ttlNanos }: LockRecord): Holder => ({
+  owner,
+  createdAtNanos,
+  ttlNanos,
+  ...(id === undefined ? undefined : { id })
+})
+
 /** The first instant is still held, and so is this one: a record expires *after* it, strictly. @category getters @since 0.1.0 */
 export const expiresAtNanos = (record: Holder): bigint => record.createdAtNanos + record.ttlNanos
 

@@ -55,8 +55,11 @@ import { AnnotationStore } from "./AnnotationStore.ts"
 import { Identity, nextAcquisitionId } from "./Identity.ts"
 import * as Attempts from "./internal/Attempts.ts"
 import { believedOf, forPurpose, requestOf } from "./internal/Attempts.ts"
+import * as Holding from "./internal/Holding.ts"
+import * as Settings from "./internal/Settings.ts"
 import type { KubeError } from "./KubeError.ts"
 import type { AcquireAllOptions, AcquireOptions, Lease, LockInfo, LockTarget, OwnerTarget } from "./Lease.ts"
+import type { ManagedLock, ManagedLockOptions, ManagedLocks } from "./ManagedLock.ts"
 import * as ResourceRef from "./ResourceRef.ts"
 
 type Refused = InvalidConfig | MalformedRecord | KubeError
@@ -100,16 +103,61 @@ export class KubeLock extends Context.Service<KubeLock, {
    * Fails with `NotFound` if there is none. **The holder is not asked**: make sure that it is dead, or can bear it.
    */
   readonly break: (target: LockTarget) => Effect.Effect<LockInfo, NotFound | InvalidConfig | KubeError>
+  /** See the static `make`. */
+  readonly make: (options: ManagedLockOptions) => Effect.Effect<ManagedLock, InvalidConfig>
+  /** See the static `makeAll`. */
+  readonly makeAll: (options: ReadonlyArray<ManagedLockOptions>) => Effect.Effect<ManagedLocks, InvalidConfig>
 }>()("@kubelock/kube/KubeLock") {
   /** Locks over any store. @category layers @since 0.1.0 */
   static readonly layer: Layer.Layer<KubeLock, never, AnnotationStore> = Layer.effect(
     KubeLock,
     Effect.suspend(() => make)
   )
+
+  /**
+   * A lock that is waited for, kept for as long as the work takes, and released at its end: see {@link ManagedLock}. Makes no
+   * request.
+   *
+   * Fails with `InvalidConfig` if an option cannot work, alone or beside the others.
+   *
+   * @category constructors
+   * @since 0.1.0
+   */
+  static make(options: ManagedLockOptions): Effect.Effect<ManagedLock, InvalidConfig, KubeLock> {
+    return Effect.flatMap(KubeLock, (locks) => locks.make(options))
+  }
+
+  /**
+   * Several locks that are waited for and kept together. Makes no request.
+   *
+   * **Details**
+   *
+   * Those of one object are taken in one request, all or none; objects one after the other, in an order that is the same for all who
+   * use this, so that nobody waits for somebody who waits for them. The shortest `waitAtMost` holds for all together. What was
+   * taken is released if the rest cannot be had. Once taken, each is renewed, lost and released by itself.
+   *
+   * Fails with `InvalidConfig` if an option cannot work, or a lock is named twice.
+   *
+   * **Gotchas**
+   *
+   * A section under some locks that asks for further ones leaves that order: two such sections can wait for each other for ever.
+   *
+   * @category constructors
+   * @since 0.1.0
+   */
+  static makeAll(options: ReadonlyArray<ManagedLockOptions>): Effect.Effect<ManagedLocks, InvalidConfig, KubeLock> {
+    return Effect.flatMap(KubeLock, (locks) => locks.makeAll(options))
+  }
 }
 
 const make = Effect.gen(function*() {
-  const attempts = Attempts.make(yield* AnnotationStore)
+  const store = yield* AnnotationStore
+  const attempts = Attempts.make(store)
+  const holding = yield* Holding.make(store, attempts)
+
+  const settingsOf = Effect.fnUntraced(function*(options: ManagedLockOptions) {
+    return yield* Effect.fromResult(Settings.make(options, yield* ownerOf(options)))
+  })
 
   const acquireAll = Effect.fnUntraced(function*(options: AcquireAllOptions) {
     const resource = yield* Effect.fromResult(ResourceRef.validate(options.resource))
@@ -150,6 +198,17 @@ const make = Effect.gen(function*() {
   })
 
   return KubeLock.of({
+    make: (options) => Effect.map(settingsOf(options), holding.lockOf),
+    makeAll: Effect.fnUntraced(function*(options) {
+      const all = yield* Effect.forEach(options, settingsOf)
+      const twice = all.find((one, index) =>
+        all.findIndex((other) => Holding.keyOf(other) === Holding.keyOf(one)) < index
+      )
+      if (twice !== undefined) {
+        return yield* new InvalidConfig({ field: "locks", value: twice.name, problem: "it is asked for twice" })
+      }
+      return holding.locksOf(all)
+    }),
     acquire: Effect.fn("KubeLock.acquire")(function*(options) {
       const leases = yield* acquireAll({ ...options, names: [options.name] })
       return leases[0]!

@@ -26,7 +26,7 @@ import type { LossReason } from "./ManagedLockError.ts"
 const boundaries = Metric.exponentialBoundaries({ start: 0.001, factor: 2, count: 26 })
 
 /** How attempts to get a lock have ended. @category models @since 0.1.0 */
-export type AcquisitionOutcome = "acquired" | "handed over" | "unavailable" | "failed"
+export type AcquisitionOutcome = "acquired" | "handed over" | "unavailable" | "timed out" | "interrupted" | "failed"
 
 /** Acquisitions of managed locks, by `outcome`: see {@link AcquisitionOutcome}. @category metrics @since 0.1.0 */
 export const acquisitions = Metric.counter("kubelock_acquisitions_total", {

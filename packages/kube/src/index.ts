@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 export * from "./AnnotationStore.ts"
+export * from "./HeldLock.ts"
 export * as Identity from "./Identity.ts"
 export * as KubeAnnotationStore from "./KubeAnnotationStore.ts"
 export * from "./KubeError.ts"
@@ -13,6 +14,7 @@ export * from "./KubeLock.ts"
 export * from "./KubeTransport.ts"
 export * from "./Lease.ts"
 export * as LockMetrics from "./LockMetrics.ts"
+export * from "./ManagedLock.ts"
 export * from "./ManagedLockError.ts"
 export * as ResourceRef from "./ResourceRef.ts"
 export * as RetryPolicy from "./RetryPolicy.ts"

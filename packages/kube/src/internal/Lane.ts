@@ -3,41 +3,38 @@
  * may be left what it took.
  */
 import { Effect, type Scope, Semaphore } from "effect"
-
-/** What one fiber may leave to the next. */
-export interface Leavable {
-  readonly release: Effect.Effect<void>
-}
+import type { Tenure } from "./Tenure.ts"
 
 /** The fibers that want one lock. */
-export interface Lane<A extends Leavable> {
+export interface Lane {
   readonly head: Semaphore.Semaphore
   /** How many wait to be the head. */
   waiting: number
-  /** What the last head left to whoever comes next. */
-  left: A | undefined
+  /** What the head holds, or has left to whoever comes next. */
+  tenure: Tenure | undefined
 }
 
 /** A lane with nobody in it. */
-export const make = <A extends Leavable>(): Lane<A> => ({ head: Semaphore.makeUnsafe(1), waiting: 0, left: undefined })
+export const make = (): Lane => ({ head: Semaphore.makeUnsafe(1), waiting: 0, tenure: undefined })
 
 /** Waits to be the head, until the scope is closed. */
-export const enter = <A extends Leavable>(lane: Lane<A>): Effect.Effect<void, never, Scope.Scope> =>
+export const enter = (lane: Lane): Effect.Effect<void, never, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       // After the head has gone, since whoever was to have what it left may be interrupted meanwhile.
       yield* Effect.addFinalizer(() => releaseLeft(lane))
       lane.waiting++
-      yield* restore(lane.head.takeScoped(1)).pipe(
-        Effect.ensuring(Effect.sync(() => {
+      yield* Effect.ensuring(
+        restore(lane.head.takeScoped(1)),
+        Effect.sync(() => {
           lane.waiting--
-        }))
+        })
       )
     })
   )
 
-/** Becomes the head if nobody else is or waits to be. */
-export const enterIfEmpty = <A extends Leavable>(lane: Lane<A>): Effect.Effect<boolean, never, Scope.Scope> =>
+/** Becomes the head, until the scope is closed, if nobody else is or waits to be. */
+export const enterIfEmpty = (lane: Lane): Effect.Effect<boolean, never, Scope.Scope> =>
   Effect.uninterruptible(Effect.gen(function*() {
     if (lane.waiting > 0 || !(yield* lane.head.takeIfAvailable(1))) return false
     yield* Effect.addFinalizer(() => releaseLeft(lane))
@@ -45,17 +42,18 @@ export const enterIfEmpty = <A extends Leavable>(lane: Lane<A>): Effect.Effect<b
     return true
   }))
 
-/** What the last head left, if anything: for the head alone. */
-export const takeLeft = <A extends Leavable>(lane: Lane<A>): A | undefined => {
-  const left = lane.left
-  lane.left = undefined
-  return left
-}
-
 /** Where nobody is there any more to have it. */
-const releaseLeft = <A extends Leavable>(lane: Lane<A>): Effect.Effect<void> =>
+const releaseLeft = (lane: Lane): Effect.Effect<void> =>
   Effect.uninterruptible(Effect.gen(function*() {
-    if (lane.left === undefined || lane.waiting > 0 || !(yield* lane.head.takeIfAvailable(1))) return
-    yield* takeLeft(lane)?.release ?? Effect.void
+    if (lane.tenure === undefined || lane.waiting > 0 || !(yield* lane.head.takeIfAvailable(1))) return
+    yield* release(lane)
     yield* lane.head.release(1)
   }))
+
+/** Gives back what the head holds or was left. */
+export const release = (lane: Lane): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { tenure } = lane
+    lane.tenure = undefined
+    return tenure === undefined ? Effect.void : tenure.release
+  })

@@ -12,7 +12,8 @@ import { AnnotationEdit, LockName, LockRecord } from "@kubelock/core"
 import { Clock, Duration, Effect, Latch, Random, Result, type Scope, Stream } from "effect"
 import type { AnnotationStore, ObjectChange, ObjectMetadata } from "../AnnotationStore.ts"
 import { isConflict, isResourceNotFound, isThrottled, isTimeout, isUnavailable, type KubeError } from "../KubeError.ts"
-import * as ResourceRef from "../ResourceRef.ts"
+import { RequestTimeout } from "../KubeTransport.ts"
+import type * as ResourceRef from "../ResourceRef.ts"
 import * as Turns from "../Turns.ts"
 import type { Attempts } from "./Attempts.ts"
 
@@ -134,7 +135,9 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
         following = "by reading"
         return Effect.andThen(sayUnwatched(error), followByReading)
       }),
-      Effect.catchTag("KubeError", endWith)
+      Effect.catchTag("KubeError", endWith),
+      // Whoever comes first may be in a hurry; those who come later share this.
+      Effect.provideService(RequestTimeout, Duration.infinity)
     )
 
   return {

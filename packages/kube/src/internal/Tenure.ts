@@ -11,7 +11,6 @@
  */
 import {
   AnnotationEdit,
-  type Holder,
   LockName,
   LockRecord,
   type MalformedRecord,
@@ -57,9 +56,10 @@ export interface Tenure {
   readonly remainingNanos: (monotonicNanos: bigint) => bigint
   /** Fails when the lock is lost. */
   readonly lost: Effect.Effect<never, LockLost>
+  readonly renew: Effect.Effect<void, LockLost | KubeError>
   /** Renews the record, and makes these changes to the object with it. */
   readonly write: (
-    operations?: ReadonlyArray<JsonPatchOperation>
+    operations: ReadonlyArray<JsonPatchOperation>
   ) => Effect.Effect<ObjectMetadata, LockLost | OperationsRefused | KubeError>
   /** Removes the record, if it is still there. */
   readonly release: Effect.Effect<void>
@@ -110,7 +110,7 @@ export const make = Effect.fnUntraced(function*({ attempts, scope, taken, terms,
   const timeOf = ({ monotonicNanos }: Attempts.Instant) =>
     lease.record.createdAtNanos + monotonicNanos - renewedAt.monotonicNanos
 
-  const writeNow = Effect.fnUntraced(function*(operations: ReadonlyArray<JsonPatchOperation> | undefined) {
+  const writeNow = Effect.fnUntraced(function*(operations?: ReadonlyArray<JsonPatchOperation>) {
     if (over !== undefined) return yield* over
     const { after, edits, sentAt } = yield* attempts.perform<
       Transition.RecordEdit,
@@ -153,7 +153,8 @@ export const make = Effect.fnUntraced(function*({ attempts, scope, taken, terms,
     }
     return after
   })
-  const write = (operations?: ReadonlyArray<JsonPatchOperation>) => writing.withPermits(1)(writeNow(operations))
+  const write = (operations: ReadonlyArray<JsonPatchOperation>) => writing.withPermits(1)(writeNow(operations))
+  const renew = writing.withPermits(1)(writeNow()).pipe(Effect.asVoid, Effect.catchTag("OperationsRefused", Effect.die))
 
   const renewals = Effect.gen(function*() {
     while (true) {
@@ -163,7 +164,7 @@ export const make = Effect.fnUntraced(function*({ attempts, scope, taken, terms,
         yield* Effect.sleep(Duration.nanos(dueInNanos))
         continue
       }
-      const answer = yield* Effect.result(Effect.withSpan(write(), "KubeLock.renew", { attributes: spanOf(lease) }))
+      const answer = yield* Effect.result(Effect.withSpan(renew, "KubeLock.renew", { attributes: spanOf(lease) }))
       yield* LockMetrics.renewed(Result.isSuccess(answer))
       if (Result.isSuccess(answer)) continue
       const error = answer.failure
@@ -228,7 +229,7 @@ export const make = Effect.fnUntraced(function*({ attempts, scope, taken, terms,
     const text = AnnotationEdit.get(annotations, LockName.toKey(name))
     const record = text === undefined ? undefined : Result.getOrUndefined(LockRecord.parse(text))
     if (record === undefined) return new Broken()
-    return record.id === id ? undefined : new TakenOver({ holder: holderOf(record) })
+    return record.id === id ? undefined : new TakenOver({ holder: LockRecord.holderOf(record) })
   }
   const forget = terms.watch ? view.onChange(look) : () => {}
   if (terms.watch) yield* view.follow(taken.after)
@@ -241,6 +242,7 @@ export const make = Effect.fnUntraced(function*({ attempts, scope, taken, terms,
     lease: () => lease,
     remainingNanos,
     lost: Deferred.await(lost),
+    renew,
     write,
     release: Effect.suspend(() => {
       if (over !== undefined) return Effect.void
@@ -278,11 +280,3 @@ const reasonOf = (error: NotMine | KubeError): LossReason => {
       return new TakenOver({ holder: error.holder })
   }
 }
-
-/** Without what neither side knows. */
-const holderOf = ({ createdAtNanos, id, owner, ttlNanos }: LockRecord.LockRecord): Holder => ({
-  owner,
-  createdAtNanos,
-  ttlNanos,
-  ...(id === undefined ? undefined : { id })
-})

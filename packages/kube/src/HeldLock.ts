@@ -1,0 +1,97 @@
+/**
+ * A lock while it is held: what a section of work can ask of it, and do under it.
+ *
+ * **Details**
+ *
+ * It is valid until its TTL is over, counted on this process's monotonic clock from before the last successful renewal was sent,
+ * less the safety margin. Renewals happen by themselves. `withLock` interrupts the section when the lock is lost; where a lock is
+ * acquired into a scope, `lost` tells.
+ *
+ * **Gotchas**
+ *
+ * What cannot be interrupted goes on although the lock is lost: a synchronous computation, an uninterruptible region, a request
+ * that another machine is already working on. {@link HeldLock} `write` is refused then, by the API server itself. For anything
+ * else than the locked object, hand over the `fencingToken`, and let its receiver refuse lower ones.
+ *
+ * **Example** (A section that knows its lock)
+ *
+ * ```ts
+ * import { AnnotationStore, HeldLock, KubeLock, ResourceRef } from "@kubelock/kube"
+ * import { Effect, Layer } from "effect"
+ *
+ * const resource = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
+ *
+ * const deploy = Effect.gen(function*() {
+ *   const held = yield* HeldLock
+ *   yield* held.write([{ op: "add", path: "/metadata/labels", value: { deployed: "5.3.0" } }])
+ *   return held.fencingToken > 0n
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const lock = yield* KubeLock.make({ resource, name: "helm" })
+ *   return yield* lock.withLock(deploy)
+ * })
+ *
+ * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(layer))) // => true
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type { InvalidConfig, LockName, LockRecord } from "@kubelock/core"
+import { Context, type Duration, type Effect } from "effect"
+import type { JsonPatchOperation, ObjectMetadata } from "./AnnotationStore.ts"
+import type { KubeError } from "./KubeError.ts"
+import type { LockLost, OperationsRefused } from "./ManagedLockError.ts"
+import type { ResourceRef } from "./ResourceRef.ts"
+
+/** The lock that the section at hand holds; of several, the innermost. @category services @since 0.1.0 */
+export class HeldLock extends Context.Service<HeldLock, {
+  readonly resource: ResourceRef
+  readonly name: LockName.LockName
+  readonly owner: string
+  /**
+   * Unique to this acquisition, and in the record on the object. Sections that take over from one another within a process share
+   * one acquisition: see `localHandover`.
+   */
+  readonly id: string
+  /** Higher for every later acquisition of the lock, whoever makes it. Renewals keep it. */
+  readonly fencingToken: bigint
+  /** What the annotation says, as of the last renewal. */
+  readonly record: Effect.Effect<LockRecord.LockRecord>
+  /** Whether the lock is held for certain, now. */
+  readonly isHeld: Effect.Effect<boolean>
+  /** For how long it is held for certain if no renewal succeeds any more; zero if it is lost or released. */
+  readonly remaining: Effect.Effect<Duration.Duration>
+  /** Fails when the lock is lost, and not before; never succeeds. Releasing a lock is not losing it. */
+  readonly lost: Effect.Effect<never, LockLost>
+  /** Renews now. That happens by itself; this is for a section that is about to do what takes long and cannot be interrupted. */
+  readonly renew: Effect.Effect<void, LockLost | KubeError>
+  /**
+   * Gives the lock back before the section ends, and does nothing if it is lost or given back already. What could not be
+   * removed from the object is logged, and expires.
+   */
+  readonly release: Effect.Effect<void>
+  /**
+   * Changes the locked object under the lock, in one request that the API server refuses if the lock is no longer held: a
+   * **fenced write**. It renews the lock, and answers with the object after it.
+   *
+   * **Details**
+   *
+   * All operations are made or none. Each write leaves a record of its own, so that one whose answer was lost is found out about
+   * and made exactly once. Writes and renewals take turns.
+   *
+   * Fails with `OperationsRefused` if the lock is held and the operations cannot be made, with `LockLost` if it is not held, with
+   * `InvalidConfig` if they touch the lock's own annotation, and with `KubeError` `Invalid` if the server would not store the
+   * result.
+   *
+   * **Gotchas**
+   *
+   * After a `KubeError` whose `outcomeUnknown` is true the write may have been made; after a `LockLost` too, if an answer was
+   * lost before.
+   */
+  readonly write: (
+    operations: ReadonlyArray<JsonPatchOperation>
+  ) => Effect.Effect<ObjectMetadata, LockLost | OperationsRefused | InvalidConfig | KubeError>
+}>()("@kubelock/kube/HeldLock") {}

@@ -1,0 +1,428 @@
+/**
+ * Managed locks: from asking for one to having given it back.
+ *
+ * **Details**
+ *
+ * For each object that this process waits for or holds locks of, there is one view and a lane per lock, kept for a while after the
+ * last of them: who looks away between two acquisitions would not know whose turn it is.
+ */
+import {
+  type AlreadyExists,
+  AnnotationEdit,
+  type Holder,
+  InvalidConfig,
+  LockName,
+  LockRecord,
+  type OwnerMismatch
+} from "@kubelock/core"
+import {
+  Cause,
+  Clock,
+  Duration,
+  Effect,
+  Equal,
+  Exit,
+  JsonPointer,
+  Option,
+  RcMap,
+  Result,
+  Scope,
+  type Tracer
+} from "effect"
+import type { AnnotationStore, JsonPatchOperation } from "../AnnotationStore.ts"
+import { HeldLock } from "../HeldLock.ts"
+import { Identity, nextAcquisitionId } from "../Identity.ts"
+import type { KubeError } from "../KubeError.ts"
+import * as LockMetrics from "../LockMetrics.ts"
+import type { ManagedLock, ManagedLocks, NotAcquired } from "../ManagedLock.ts"
+import { LockLost, Released, WaitTimeout } from "../ManagedLockError.ts"
+import * as ResourceRef from "../ResourceRef.ts"
+import type { Attempts, Restore, Taken } from "./Attempts.ts"
+import * as Lane from "./Lane.ts"
+import * as ObjectView from "./ObjectView.ts"
+import type { Settings } from "./Settings.ts"
+import * as Tenure from "./Tenure.ts"
+import * as Waiting from "./Waiting.ts"
+
+/** Longer than most pauses between two acquisitions of one lock, and a watch is renewed three times a minute at most. */
+const idleTimeToLive = Duration.seconds(10)
+
+/** What one process knows of one object. */
+interface Place {
+  readonly view: ObjectView.ObjectView
+  readonly laneOf: (lock: LockName.LockName) => Lane.Lane
+}
+
+/** A lock that somebody in this process has, until the scope is closed. */
+interface Berth {
+  readonly settings: Settings
+  readonly lane: Lane.Lane
+  readonly scope: Scope.Closeable
+}
+
+/** Managed locks over one store. What keeps them ends with the scope. */
+export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"], attempts: Attempts) {
+  const scope = yield* Effect.scope
+  const unwatched = new Set<string>()
+
+  const sayUnwatched = (resource: ResourceRef.ResourceRef, error: KubeError) =>
+    Effect.suspend(() => {
+      const path = ResourceRef.toCollectionPath(resource)
+      if (unwatched.has(path)) return Effect.void
+      unwatched.add(path)
+      return Effect.logWarning(
+        "An object cannot be watched: who waits for its locks reads it now and then, and who holds one learns of its loss later",
+        error
+      ).pipe(Effect.annotateLogs("kubelock.resource", ResourceRef.describe(resource)))
+    })
+
+  const places = yield* RcMap.make({
+    idleTimeToLive,
+    lookup: Effect.fnUntraced(function*({ process, resource }: {
+      readonly process: string
+      readonly resource: ResourceRef.ResourceRef
+    }) {
+      const lanes = new Map<LockName.LockName, Lane.Lane>()
+      const place: Place = {
+        view: yield* ObjectView.make({
+          attempts,
+          store,
+          resource,
+          process,
+          sayUnwatched: (error) => sayUnwatched(resource, error)
+        }),
+        laneOf: (lock) => {
+          const lane = lanes.get(lock) ?? Lane.make()
+          lanes.set(lock, lane)
+          return lane
+        }
+      }
+      return place
+    })
+  })
+
+  const placeOf = Effect.fnUntraced(function*({ resource }: Settings) {
+    const { process } = yield* Identity
+    return yield* RcMap.get(places, { process, resource })
+  })
+
+  const requestOf = Effect.fnUntraced(function*({ name, owner, resource, takeoverDelayNanos, ttl }: Settings) {
+    const id = yield* nextAcquisitionId
+    return { lock: name, resource: ResourceRef.describe(resource), owner, ttl, takeoverDelayNanos, id }
+  })
+
+  /** What was taken, kept from now on until the berth is given up or the next in the lane has it. */
+  const keep = Effect.fnUntraced(function*(place: Place, { lane, settings }: Berth, taken: Taken) {
+    lane.tenure = yield* settings.run(
+      Tenure.make({ attempts, scope, taken, terms: settings.terms, view: place.view })
+    )
+  })
+
+  /** What the last head of the lane has left, if it will do. */
+  const isLeftFor = Effect.fnUntraced(function*({ lane: { tenure }, settings }: Berth) {
+    if (tenure === undefined) return false
+    const { owner, record } = tenure.lease()
+    return tenure.remainingNanos(yield* Clock.monotonicTimeNanos) > 0n &&
+      owner === settings.owner && record.ttlNanos === settings.ttl && Equal.equals(tenure.terms, settings.terms)
+  })
+
+  const leave = Effect.fnUntraced(function*({ lane, settings }: Berth, tenure: Tenure.Tenure) {
+    if (lane.tenure !== tenure) return
+    const nowNanos = yield* Clock.monotonicTimeNanos
+    const isYoung = nowNanos - tenure.takenAt.monotonicNanos < Duration.toNanosUnsafe(settings.localHandover)
+    if (lane.waiting === 0 || !isYoung || tenure.remainingNanos(nowNanos) === 0n) yield* Lane.release(lane)
+  })
+
+  /** The lock of a berth, for its section. */
+  const holdBerth = Effect.fnUntraced(function*(berth: Berth) {
+    const { lane, scope, settings: { run } } = berth
+    const tenure = lane.tenure!
+    const startedAtNanos = yield* Clock.monotonicTimeNanos
+    const { fencingToken, id, name, owner, resource } = tenure.lease()
+    let isReleased = false
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.gen(function*() {
+        isReleased = true
+        yield* LockMetrics.heldFor(Duration.nanos((yield* Clock.monotonicTimeNanos) - startedAtNanos))
+        yield* run(leave(berth, tenure))
+      })
+    )
+
+    const remaining = Effect.map(
+      Clock.monotonicTimeNanos,
+      (nowNanos) => Duration.nanos(isReleased ? 0n : tenure.remainingNanos(nowNanos))
+    )
+    const whileHeld = <A, E>(effect: Effect.Effect<A, E>) =>
+      Effect.suspend((): Effect.Effect<A, E | LockLost> => isReleased ? released : effect)
+    const released = Effect.flatMap(Clock.currentTimeNanos, (nowNanos) =>
+      Effect.fail(
+        new LockLost({
+          lock: name,
+          resource: ResourceRef.describe(resource),
+          owner,
+          nowNanos,
+          reason: new Released()
+        })
+      ))
+
+    const span = yield* Scope.provide(
+      Effect.makeSpanScoped("KubeLock.hold", { attributes: Tenure.spanOf(tenure.lease()) }),
+      scope
+    )
+    const held = HeldLock.of({
+      resource,
+      name,
+      owner,
+      id,
+      fencingToken,
+      record: Effect.sync(() => tenure.lease().record),
+      remaining,
+      isHeld: Effect.map(remaining, Duration.isPositive),
+      lost: tenure.lost,
+      renew: whileHeld(run(tenure.renew)),
+      release: Effect.uninterruptible(Scope.close(scope, Exit.void)),
+      write: (operations) =>
+        Effect.andThen(
+          Effect.fromResult(validateOperations(name, operations)),
+          whileHeld(run(tenure.write(operations)))
+        )
+    })
+    return { held, span }
+  })
+
+  /** Waits for locks of one object, and takes them all at once. `heldBy` is told how to see who has one of them. */
+  const acquireOfOne = Effect.fnUntraced(function*(
+    group: ReadonlyArray<Settings>,
+    restore: Restore,
+    heldBy: (see: () => Holder | undefined) => void
+  ) {
+    const [first] = group
+    if (first === undefined) return []
+    const scope = yield* Effect.scope
+    const place = yield* placeOf(first)
+    heldBy(() => group.map(({ name }) => holderIn(place, name)).find((holder) => holder !== undefined))
+    const berths: Array<Berth> = []
+    for (const settings of group) {
+      const berth = { settings, lane: place.laneOf(settings.name), scope: yield* Scope.fork(scope) }
+      yield* restore(Scope.provide(Lane.enter(berth.lane), berth.scope))
+      berths.push(berth)
+    }
+    const [only] = berths
+    const isLeft = berths.length === 1 && only !== undefined && (yield* isLeftFor(only))
+    if (!isLeft) {
+      for (const { lane } of berths) yield* Lane.release(lane)
+      const requests = yield* Effect.forEach(group, requestOf)
+      const taken = yield* first.run(
+        Waiting.acquire({ attempts, view: place.view, resource: first.resource, requests, restore })
+      ).pipe(Effect.catchTag("InvalidConfig", Effect.die), Effect.withSpan("KubeLock.wait"))
+      for (const [index, berth] of berths.entries()) yield* keep(place, berth, taken[index]!)
+    }
+    yield* LockMetrics.acquired(isLeft ? "handed over" : "acquired")
+    return yield* Effect.forEach(berths, holdBerth)
+  })
+
+  /** Waits for all the locks, object by object and in an order that all share, and holds them until the scope is closed. */
+  const acquireAll = (all: ReadonlyArray<Settings>): Effect.Effect<ReadonlyArray<Held>, NotAcquired, Scope.Scope> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const startedAtNanos = yield* Clock.monotonicTimeNanos
+        const mine = yield* Scope.fork(yield* Effect.scope)
+        let whoHolds: () => Holder | undefined = () => undefined
+        const groups = groupsOf(all)
+        const taking = Effect.uninterruptibleMask((restore) =>
+          Effect.forEach(groups, (group) =>
+            acquireOfOne(group, restore, (see) => {
+              whoHolds = see
+            }))
+        )
+        const waitAtMost = all.map(({ waitAtMost }) => waitAtMost).reduce(Duration.min, Duration.infinity)
+        const timedOut = Effect.flatMap(Clock.currentTimeNanos, (nowNanos) => {
+          const holder = whoHolds()
+          const { name, owner, resource } = all[0]!
+          return Effect.fail(
+            new WaitTimeout({
+              lock: name,
+              resource: ResourceRef.describe(resource),
+              owner,
+              waited: waitAtMost,
+              nowNanos,
+              ...(holder === undefined ? undefined : { holder })
+            })
+          )
+        })
+        const inTime = Duration.isFinite(waitAtMost)
+          ? Effect.timeoutOrElse(taking, { duration: waitAtMost, orElse: () => timedOut })
+          : taking
+        const held = yield* restore(Scope.provide(inTime, mine)).pipe(
+          Effect.onError((cause) =>
+            Effect.andThen(LockMetrics.acquired(outcomeOf(cause)), Scope.close(mine, Exit.failCause(cause)))
+          )
+        )
+        const waited = Duration.nanos((yield* Clock.monotonicTimeNanos) - startedAtNanos)
+        for (const _ of all) yield* LockMetrics.holding(waited)
+        const byKey = new Map(held.flat().map((one) => [keyOf(one.held), one]))
+        return all.map((settings) => byKey.get(keyOf(settings))!)
+      })
+    )
+
+  /** Takes the lock if it is free, and nobody in this process waits for it. */
+  const tryAcquire = (settings: Settings): Effect.Effect<Option.Option<Held>, Unwaited, Scope.Scope> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const mine = yield* Scope.fork(yield* Effect.scope)
+        const none = Effect.as(
+          Effect.andThen(LockMetrics.acquired("unavailable"), Scope.close(mine, Exit.void)),
+          Option.none<Held>()
+        )
+        const taking = Effect.gen(function*() {
+          const place = yield* placeOf(settings)
+          const berth = { settings, lane: place.laneOf(settings.name), scope: mine }
+          if (!(yield* Lane.enterIfEmpty(berth.lane))) return yield* none
+          const requests = [yield* requestOf(settings)]
+          const answer = yield* Effect.result(
+            settings.run(attempts.acquire({ resource: settings.resource, requests, believed: {}, restore })).pipe(
+              Effect.catchTag("InvalidConfig", Effect.die)
+            )
+          )
+          if (Result.isFailure(answer)) return yield* isHeld(answer.failure) ? none : Effect.fail(answer.failure)
+          yield* keep(place, berth, answer.success[0]!)
+          yield* LockMetrics.acquired("acquired")
+          return Option.some(yield* holdBerth(berth))
+        })
+        return yield* Effect.onError(
+          Scope.provide(taking, mine),
+          (cause) => Effect.andThen(LockMetrics.acquired(outcomeOf(cause)), Scope.close(mine, Exit.failCause(cause)))
+        )
+      })
+    )
+
+  /** Runs a section under a lock, if it was got, and interrupts it when the lock is lost. */
+  const under = <A, E, R, E2>(
+    got: Effect.Effect<Option.Option<Held>, E2, Scope.Scope>,
+    section: Effect.Effect<A, E, R>
+  ): Effect.Effect<Option.Option<A>, E | E2 | LockLost, Exclude<R, HeldLock>> =>
+    Effect.acquireUseRelease(
+      Scope.make(),
+      (scope) =>
+        Effect.flatMap(
+          Scope.provide(got, scope),
+          Option.match({
+            onNone: () => Effect.succeedNone,
+            onSome: ({ held, span }) =>
+              Effect.raceFirst(section, held.lost).pipe(
+                Effect.provideService(HeldLock, held),
+                Effect.withParentSpan(span),
+                Effect.asSome
+              )
+          })
+        ),
+      Scope.close
+    )
+
+  const spanned = ([first, ...rest]: ReadonlyArray<Settings>) =>
+    Effect.withSpan("KubeLock.acquire", {
+      attributes: {
+        "kubelock.lock": [first, ...rest].map((settings) => settings?.name).join(", "),
+        "kubelock.resource": first === undefined ? "" : ResourceRef.describe(first.resource),
+        "kubelock.owner": first?.owner
+      }
+    })
+
+  const lockOf = (settings: Settings): ManagedLock => {
+    const { name, owner, resource } = settings
+    const one = Effect.map(spanned([settings])(acquireAll([settings])), ([held]) => held!)
+    const perhaps = spanned([settings])(tryAcquire(settings))
+    return {
+      resource,
+      name,
+      owner,
+      acquire: Effect.map(one, ({ held }) => held),
+      tryAcquire: Effect.map(perhaps, Option.map(({ held }) => held)),
+      withLock: (section) => Effect.map(under(Effect.asSome(one), section), Option.getOrThrow),
+      withLockIfAvailable: (section) => under(perhaps, section)
+    }
+  }
+
+  const locksOf = (all: ReadonlyArray<Settings>): ManagedLocks => {
+    const acquired = Effect.map(spanned(all)(acquireAll(all)), (held) => held.map(({ held }) => held))
+    return {
+      acquireAll: acquired,
+      withLocks: (section) =>
+        Effect.acquireUseRelease(
+          Scope.make(),
+          (scope) =>
+            Effect.flatMap(
+              Scope.provide(acquired, scope),
+              (held) => Effect.raceAllFirst([section, ...held.map(({ lost }) => lost)])
+            ),
+          Scope.close
+        )
+    }
+  }
+
+  return { lockOf, locksOf }
+})
+
+/** A lock, and the span of its being held. */
+export interface Held {
+  readonly held: HeldLock["Service"]
+  readonly span: Tracer.Span
+}
+
+type Unwaited = Exclude<NotAcquired, WaitTimeout>
+
+const isHeld = (error: { readonly _tag: string }): error is AlreadyExists | OwnerMismatch =>
+  error._tag === "AlreadyExists" || error._tag === "OwnerMismatch"
+
+const outcomeOf = (cause: Cause.Cause<NotAcquired>): LockMetrics.AcquisitionOutcome =>
+  Cause.hasInterruptsOnly(cause)
+    ? "interrupted"
+    : Option.match(Cause.findErrorOption(cause), {
+      onNone: () => "failed",
+      onSome: ({ _tag }) => _tag === "WaitTimeout" ? "timed out" : "failed"
+    })
+
+/** Tells locks apart. */
+export const keyOf = ({ name, resource }: { readonly name: string; readonly resource: ResourceRef.ResourceRef }) =>
+  `${ResourceRef.toPath(resource)} ${name}`
+
+/** By object, and in one order for all, so that nobody waits for somebody who waits for them. */
+const groupsOf = (all: ReadonlyArray<Settings>): ReadonlyArray<ReadonlyArray<Settings>> => {
+  const inOrder = all.toSorted((left, right) => keyOf(left) < keyOf(right) ? -1 : 1)
+  return Object.values(Object.groupBy(inOrder, ({ resource }) => ResourceRef.toPath(resource))).map((group) => group!)
+}
+
+/** Who has a lock, as far as this process can tell. */
+const holderIn = ({ laneOf, view }: Place, lock: LockName.LockName): Holder | undefined => {
+  const latest = view.latest()
+  const text = latest?._tag === "Present"
+    ? AnnotationEdit.get(latest.object.annotations, LockName.toKey(lock))
+    : undefined
+  const record = laneOf(lock).tenure?.lease().record ??
+    (text === undefined ? undefined : Result.getOrUndefined(LockRecord.parse(text)))
+  return record === undefined ? undefined : LockRecord.holderOf(record)
+}
+
+/** Operations that leave the lock's own record alone. */
+const validateOperations = (
+  lock: LockName.LockName,
+  operations: ReadonlyArray<JsonPatchOperation>
+): Result.Result<void, InvalidConfig> => {
+  const own = ["metadata", "annotations", LockName.toKey(lock)]
+  const holdsOwn = (pointer: string) => {
+    const tokens = pointer.split("/").slice(1).map(JsonPointer.unescapeToken)
+    return tokens.every((token, index) => index >= own.length || token === own[index])
+  }
+  const wrong = operations.find((operation) =>
+    (operation.op !== "test" && holdsOwn(operation.path)) || (operation.op === "move" && holdsOwn(operation.from))
+  )
+  return wrong === undefined ? Result.void : Result.fail(
+    new InvalidConfig({
+      field: "operations",
+      value: `${wrong.op} ${wrong.path}`,
+      problem:
+        "it would change the annotation of the lock itself; name what is beside it, as /metadata/labels or /data/key"
+    })
+  )
+}
