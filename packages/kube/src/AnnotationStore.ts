@@ -58,7 +58,8 @@ export type ObjectChange =
  *
  * **Details**
  *
- * As an API server does it, a `test` for `null` also holds where a key is absent from a map, and `replace` also creates one.
+ * As an API server does it, a `test` for `null` also holds where a key is absent from a map, `copy` takes `null` from there, and
+ * `replace` creates it.
  *
  * @category models
  * @since 0.1.0

@@ -90,6 +90,7 @@ it.effect("knows the places of a list, and leaves what it was given alone", () =
       { op: "replace", path: "/data/list/length", value: 0 },
       { op: "replace", path: "/data/list/1", value: "b" },
       { op: "remove", path: "/data/list/-" },
+      { op: "copy", from: "/data/list/length", path: "/data/map/b" },
       { op: "test", path: "/data/list/1", value: null },
       { op: "remove", path: "" }
     ]
@@ -103,9 +104,10 @@ it.effect("knows the places of a list, and leaves what it was given alone", () =
     const value = { c: "1" }
     yield* store.edit(ref, [], [
       { op: "replace", path: "/data/map", value },
-      { op: "add", path: "/data/map/d", value: "2" }
+      { op: "add", path: "/data/map/d", value: "2" },
+      { op: "copy", from: "/data/toString", path: "/data/map/e" }
     ])
-    assert.deepStrictEqual((yield* objects.get(ref))?.["data"], { list: ["a"], map: { c: "1", d: "2" } })
+    assert.deepStrictEqual((yield* objects.get(ref))?.["data"], { list: ["a"], map: { c: "1", d: "2", e: null } })
     assert.deepStrictEqual([value, data], [{ c: "1" }, { list: ["a"], map: { a: "1" } }])
   }).pipe(fresh))
 

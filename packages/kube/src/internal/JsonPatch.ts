@@ -2,7 +2,7 @@
  * The operations that go with an edit, written as an API server reads them and made as it makes them. Pure.
  *
  * They are made by the library, but for what the server does differently with a key that is absent from a map that exists: `test`
- * finds `null` there, and `replace` creates it.
+ * finds `null` there, `copy` takes `null` from there, and `replace` creates it.
  */
 import { GoJson } from "@kubelock/core"
 import { Predicate, Result } from "effect"
@@ -43,8 +43,11 @@ const perform = (document: unknown, operation: JsonPatchOperation): boolean => {
         : isThere(document, operation.path) && applyOne(document, operation)
     case "remove":
       return isThere(document, operation.path) && applyOne(document, operation)
-    case "move":
     case "copy":
+      return isAbsentKey(document, operation.from)
+        ? applyOne(document, { op: "add", path: operation.path, value: null })
+        : isThere(document, operation.from) && applyOne(document, operation)
+    case "move":
       return isThere(document, operation.from) && applyOne(document, operation)
     default:
       return applyOne(document, operation)

@@ -142,6 +142,7 @@ export const storeSuite = <E>(name: string, services: Layer.Layer<AnnotationStor
           { op: "replace", path: `${dataPath}/version`, value: "2" },
           { op: "test", path: `${dataPath}/version`, value: "2" },
           { op: "test", path: `${dataPath}/none`, value: null },
+          { op: "test", path: `${dataPath}/toString`, value: null },
           { op: "add", path: `${dataPath}/none`, value: "3" },
           { op: "move", from: `${dataPath}/from`, path: `${dataPath}/to` },
           { op: "copy", from: `${dataPath}/version`, path: `${dataPath}/copy` },
@@ -211,7 +212,9 @@ export const storeSuite = <E>(name: string, services: Layer.Layer<AnnotationStor
           { op: "remove", path: `${dataPath}/toString` },
           { op: "move", from: `${dataPath}/absent`, path: `${dataPath}/version` },
           { op: "copy", from: "/nowhere/version", path: `${dataPath}/version` },
-          { op: "add", path: "no-pointer", value: "2" }
+          { op: "move", from: `${dataPath}/toString`, path: `${dataPath}/version` },
+          { op: "add", path: "no-pointer", value: "2" },
+          { op: "test", path: "no-pointer", value: null }
         ]
         for (const failing of impossible) {
           for (const operations of [[change, failing], [failing, change]]) {
@@ -339,6 +342,9 @@ export const storeSuite = <E>(name: string, services: Layer.Layer<AnnotationStor
         const ref = yield* (yield* World).object({ a: "1" })
         const before = yield* store.get(ref)
         assert.deepStrictEqual(yield* store.edit(ref, [{ key: "a", expected: "1", value: "1" }]), before)
+        const none = yield* (yield* World).object()
+        const read = yield* store.get(none)
+        assert.deepStrictEqual(yield* store.edit(none, [{ key: "a", expected: undefined, value: undefined }]), read)
       }))
 
     it.effect("refuses annotations beyond 256 KiB together, and says so", () =>
