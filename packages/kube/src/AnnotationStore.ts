@@ -259,13 +259,11 @@ const edit = (
     const before = yield* find("PATCH", memory, ref)
     const annotations = yield* AnnotationEdit.apply(before.metadata.annotations ?? {}, edits)
     const edited = edits.length === 0 ? before : { ...before, metadata: { ...before.metadata, annotations } }
-    const patched = yield* Result.mapError(JsonPatch.apply(edited, operations), (failed) =>
-      new AnnotationEdit.EditRefused({
-        keys: edits.map(({ key }) =>
-          key
-        ),
-        said: `Or rather, this operation could not be made: ${JsonPatch.describe([failed])}`
-      }))
+    const keys = edits.map(({ key }) => key)
+    const patched = yield* Result.mapError(JsonPatch.apply(edited, operations), (failed) => {
+      const said = `Or rather, this operation could not be made: ${JsonPatch.describe([failed])}`
+      return new AnnotationEdit.EditRefused({ keys, said })
+    })
     const after = yield* read(ref, patched)
     yield* checkIdentity(ref, before, after)
     yield* checkSize(ref, after)
@@ -273,16 +271,10 @@ const edit = (
   })
 
 const find = (method: "GET" | "PATCH", memory: Memory, ref: ResourceRef.ResourceRef) =>
-  Result.fromNullishOr(
-    objectOf(memory, ref),
-    () =>
-      refused(
-        method,
-        ref,
-        404,
-        new ResourceNotFound({ missing: "Object", message: `${ResourceRef.describe(ref)} does not exist.` })
-      )
-  )
+  Result.fromNullishOr(objectOf(memory, ref), () => {
+    const message = `${ResourceRef.describe(ref)} does not exist.`
+    return refused(method, ref, 404, new ResourceNotFound({ missing: "Object", message }))
+  })
 
 const decodeObject = Schema.decodeUnknownResult(
   Schema.StructWithRest(
@@ -322,16 +314,9 @@ const checkIdentity = (
       message: `Invalid value: ${JSON.stringify(after[changed])}: field is immutable`
     }))
   }
-  return before.resourceVersion === after.resourceVersion ? Result.void : Result.fail(refused(
-    "PATCH",
-    ref,
-    409,
-    new Conflict({
-      message: `${
-        ResourceRef.describe(ref)
-      } has resourceVersion ${before.resourceVersion}, not ${after.resourceVersion}.`
-    })
-  ))
+  const [is, given] = [before.resourceVersion, after.resourceVersion]
+  const message = `${ResourceRef.describe(ref)} has resourceVersion ${is}, not ${given}.`
+  return is === given ? Result.void : Result.fail(refused("PATCH", ref, 409, new Conflict({ message })))
 }
 
 const empty: Memory = { resourceVersion: 0n, objects: new Map(), changes: new Map() }
