@@ -8,7 +8,8 @@
  * kube-apiserver; metadata-only answers, discovery for kubectl, TLS and a bearer token are there too. Tests reach past HTTP
  * to put objects in place, to make things go wrong (`inject`, see `Faults`), and to read what was asked (`requests`).
  *
- * All waiting (latency, watch timeouts, bookmarks) is on Effect's clock. Closing the layer's scope ends everything at once:
+ * All waiting (latency, watch timeouts, bookmarks) is on Effect's clock, and so is what the server says of the time (creation
+ * timestamps, the `Date` of an answer). Closing the layer's scope ends everything at once:
  * open watches, hung requests and idle connections too.
  *
  * **Gotchas**
@@ -454,7 +455,8 @@ const handle = (state: State, log: RequestLog, sockets: ReadonlyMap<number, Sock
       if (struck?._tag === "ConnectionReset") return yield* reset
       if (struck?._tag === "Hang") return yield* Effect.never
 
-      return respond(httpRequest, entry, answered)
+      const date = DateTime.toDateUtc(yield* DateTime.now).toUTCString()
+      return HttpServerResponse.setHeader(respond(httpRequest, entry, answered), "date", date)
     }).pipe(Effect.onInterrupt(() =>
       Effect.sync(() => {
         entry.status = "dropped"

@@ -1,6 +1,7 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { KubeApiServer } from "@kubelock/testing"
 import { Effect, Struct } from "effect"
+import { TestClock } from "effect/testing"
 import {
   at,
   configMaps,
@@ -289,6 +290,15 @@ layer(KubeApiServer.layer())("KubeApiServer: resourceVersion", (it) => {
 })
 
 layer(KubeApiServer.layer())("KubeApiServer: create, read, replace, delete", (it) => {
+  it.effect("says the time of the clock that it runs on", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust("12345 millis")
+      for (const [path, status] of [["/version", 200], [configMaps, 200], [`${configMaps}/nothing`, 404]] as const) {
+        const reply = yield* call("GET", path)
+        assert.deepStrictEqual([reply.status, reply.headers.date], [status, "Thu, 01 Jan 1970 00:00:12 GMT"])
+      }
+    }))
+
   it.effect("creates an object and gives it an identity", () =>
     Effect.gen(function*() {
       const reply = yield* call("POST", configMaps, { body: { metadata: { name: "new" }, data: { a: "b" } } })
