@@ -7,6 +7,7 @@
  */
 export * from "./AnnotationStore.ts"
 export * from "./HeldLock.ts"
+export * as ClockOffset from "./ClockOffset.ts"
 export * as Identity from "./Identity.ts"
 export * as KubeAnnotationStore from "./KubeAnnotationStore.ts"
 export * from "./KubeError.ts"
