@@ -29,6 +29,7 @@
  */
 import { AnnotationEdit } from "@kubelock/core"
 import { Context, Effect, Equal, Layer, Result, Schema, Stream, SubscriptionRef } from "effect"
+import type * as ClockOffset from "./ClockOffset.ts"
 import * as JsonPatch from "./internal/JsonPatch.ts"
 import { Conflict, Invalid, type InvalidCause, KubeError, type KubeErrorReason, ResourceNotFound } from "./KubeError.ts"
 import * as ResourceRef from "./ResourceRef.ts"
@@ -110,6 +111,11 @@ export class AnnotationStore extends Context.Service<AnnotationStore, {
    * change tells what the object is by now. It may have been deleted and made again meanwhile: compare the uid.
    */
   readonly changes: (ref: ResourceRef.ResourceRef, from: bigint) => Stream.Stream<ObjectChange, KubeError>
+  /**
+   * How far this machine's clock is off the store's by now, as far as its answers tell; `undefined` where nothing is known: before
+   * the first answer, and in memory always. It asks nothing of the server.
+   */
+  readonly clockOffset: Effect.Effect<ClockOffset.ClockOffset | undefined>
 }>()("@kubelock/kube/AnnotationStore") {
   /**
    * A store in memory that holds these objects, without annotations. Others are made by {@link MemoryObjects}.
@@ -227,7 +233,8 @@ const makeMemory = Effect.fnUntraced(function*(objects: Iterable<ResourceRef.Res
       Stream.mapAccum(SubscriptionRef.changes(memory), () => from, (seen, memory) => {
         const newer = changesOf(memory, ref).filter((change) => versionOf(change) > seen)
         return [newer.reduce((_, change) => versionOf(change), seen), newer]
-      })
+      }),
+    clockOffset: Effect.undefined
   }).pipe(Context.add(MemoryObjects, {
     get: (ref) => Effect.map(SubscriptionRef.get(memory), (memory) => objectOf(memory, ref)),
     put: (ref, annotations = {}, content = {}) =>

@@ -15,6 +15,7 @@
  *   seconds, no change, no bookmark and no end, is taken for dead and replaced.
  * - Where the server's history no longer reaches back to where a watch shall begin (410 Expired), the object is listed rather than
  *   got: a list also says from which resourceVersion on to watch, which an object that nobody has written for a while cannot.
+ * - Every answer to a request, but not a watch's, is heard for the server's clock too (`clockOffset`).
  *
  * **Gotchas**
  *
@@ -36,14 +37,16 @@
  * @since 0.1.0
  */
 import { AnnotationEdit, GoJson } from "@kubelock/core"
-import { Duration, Effect, Layer, Stream } from "effect"
+import { Duration, Effect, Layer, Metric, Ref, Stream } from "effect"
 import { AnnotationStore, type JsonPatchOperation, type ObjectChange, type ObjectMetadata } from "./AnnotationStore.ts"
+import * as ClockOffset from "./ClockOffset.ts"
 import * as Answers from "./internal/Answers.ts"
 import * as Following from "./internal/Following.ts"
 import * as JsonPatch from "./internal/JsonPatch.ts"
 import { selectorOf } from "./internal/RequestTarget.ts"
 import { isInvalid, KubeError, Timeout } from "./KubeError.ts"
 import { type KubeRequest, KubeTransport } from "./KubeTransport.ts"
+import * as LockMetrics from "./LockMetrics.ts"
 import * as ResourceRef from "./ResourceRef.ts"
 
 // One fixed name: every further field manager would make the object's managedFields grow.
@@ -123,17 +126,32 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
   AnnotationStore,
   Effect.gen(function*() {
     const transport = yield* KubeTransport
+    const knownOffset = yield* Ref.make<ClockOffset.ClockOffset | undefined>(undefined)
     const lastSeen = makeBoundedMap<{ readonly resourceVersion: bigint; readonly keys: ReadonlyArray<string> }>(1_024)
 
     const remember = (ref: ResourceRef.ResourceRef, { annotations, resourceVersion }: ObjectMetadata) =>
       lastSeen.set(ResourceRef.toPath(ref), { resourceVersion, keys: Object.keys(annotations) })
 
+    const hearClock = Effect.fnUntraced(function*(sample: ClockOffset.Sample) {
+      const offset = yield* Ref.modify(knownOffset, (before) => {
+        const after = ClockOffset.observe(before, sample)
+        return [after, after]
+      })
+      yield* Metric.update(LockMetrics.clockOffsetSeconds, ClockOffset.estimateMillis(offset) / 1_000)
+    })
+
+    const bodyOf = Effect.fnUntraced(function*(request: KubeRequest): Effect.fn.Return<string, KubeError> {
+      const sent = yield* readClocks
+      const { body, dateMillis } = yield* transport.request(request)
+      if (dateMillis !== undefined) yield* hearClock({ sent, received: yield* readClocks, dateMillis })
+      return body
+    })
+
     const send = Effect.fnUntraced(function*(
       ref: ResourceRef.ResourceRef,
       request: KubeRequest
     ): Effect.fn.Return<ObjectMetadata, KubeError> {
-      const { body } = yield* transport.request(request)
-      const object = yield* Answers.readObject(request, body)
+      const object = yield* Answers.readObject(request, yield* bodyOf(request))
       remember(ref, object)
       return object
     })
@@ -148,8 +166,7 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
 
     const list = Effect.fnUntraced(function*(ref: ResourceRef.ResourceRef) {
       const request = listRequest(ref)
-      const { body } = yield* transport.request(request)
-      return yield* Answers.readList(request, body)
+      return yield* Answers.readList(request, yield* bodyOf(request))
     })
 
     // A watch may lag behind the answers to our own requests.
@@ -186,9 +203,20 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
             list: list(ref)
           }, from),
           (change) => rememberIfNewer(ref, change)
-        )
+        ),
+      clockOffset: Effect.gen(function*() {
+        const offset = yield* Ref.get(knownOffset)
+        return offset && ClockOffset.fade(offset, yield* readClocks)
+      })
     })
   })
+)
+
+const readClocks: Effect.Effect<ClockOffset.ClockReading> = Effect.clockWith((clock) =>
+  Effect.sync(() => ({
+    wallMillis: clock.currentTimeMillisUnsafe(),
+    monotonicMillis: Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+  }))
 )
 
 // The API server gives no cause for a failed `test`; it gives one for a value that it would not store.

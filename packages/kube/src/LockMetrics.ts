@@ -37,12 +37,14 @@ export const acquisitions = Metric.counter("kubelock_acquisitions_total", {
 /** How long those who got a lock have waited for it, in seconds. @category metrics @since 0.1.0 */
 export const waitSeconds = Metric.histogram("kubelock_wait_seconds", {
   description: "Time from asking for a lock to having it",
+  attributes: { unit: "s" },
   boundaries
 })
 
 /** How long locks were held, in seconds. @category metrics @since 0.1.0 */
 export const holdSeconds = Metric.histogram("kubelock_hold_seconds", {
   description: "Time from having a lock to having released or lost it",
+  attributes: { unit: "s" },
   boundaries
 })
 
@@ -65,6 +67,22 @@ export const conflicts = Metric.counter("kubelock_conflicts_total", {
 export const losses = Metric.counter("kubelock_losses_total", {
   description: "Held locks that were lost, by the reason",
   incremental: true
+})
+
+/**
+ * How far this machine's clock is ahead of the API server's, in seconds, by the best estimate; negative if it is behind.
+ *
+ * **Gotchas**
+ *
+ * After one answer the estimate may be off by half a second, and again after a clock was set; it takes a few to come closer. In a
+ * program that speaks to several clusters it is the one that answered last.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const clockOffsetSeconds = Metric.gauge("kubelock_clock_offset_seconds", {
+  description: "How far this machine's clock is ahead of the API server's",
+  attributes: { unit: "s" }
 })
 
 const by = <Outcome extends string>(

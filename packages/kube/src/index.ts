@@ -6,8 +6,8 @@
  * @since 0.1.0
  */
 export * from "./AnnotationStore.ts"
-export * from "./HeldLock.ts"
 export * as ClockOffset from "./ClockOffset.ts"
+export * from "./HeldLock.ts"
 export * as Identity from "./Identity.ts"
 export * as KubeAnnotationStore from "./KubeAnnotationStore.ts"
 export * from "./KubeError.ts"

@@ -95,7 +95,8 @@ const world = (options: { readonly stop?: Stop; readonly losses?: Losses; readon
             ? Effect.fail(new AnnotationEdit.EditRefused({ keys: [key], said: "a webhook says no" }))
             : store.edit(ref, edits, operations)
         ),
-      changes: store.changes
+      changes: store.changes,
+      clockOffset: store.clockOffset
     }))
   )
   const memory = Layer.fresh(AnnotationStore.layerMemory([resource]))
