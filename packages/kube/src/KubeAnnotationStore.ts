@@ -41,6 +41,7 @@ import { Duration, Effect, Layer, Metric, Ref, Stream } from "effect"
 import { AnnotationStore, type JsonPatchOperation, type ObjectChange, type ObjectMetadata } from "./AnnotationStore.ts"
 import * as ClockOffset from "./ClockOffset.ts"
 import * as Answers from "./internal/Answers.ts"
+import * as BoundedMap from "./internal/BoundedMap.ts"
 import * as Following from "./internal/Following.ts"
 import * as JsonPatch from "./internal/JsonPatch.ts"
 import { selectorOf } from "./internal/RequestTarget.ts"
@@ -127,7 +128,7 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
   Effect.gen(function*() {
     const transport = yield* KubeTransport
     const knownOffset = yield* Ref.make<ClockOffset.ClockOffset | undefined>(undefined)
-    const lastSeen = makeBoundedMap<{ readonly resourceVersion: bigint; readonly keys: ReadonlyArray<string> }>(1_024)
+    const lastSeen = BoundedMap.make<{ readonly resourceVersion: bigint; readonly keys: ReadonlyArray<string> }>(1_024)
 
     const remember = (ref: ResourceRef.ResourceRef, { annotations, resourceVersion }: ObjectMetadata) =>
       lastSeen.set(ResourceRef.toPath(ref), { resourceVersion, keys: Object.keys(annotations) })
@@ -234,20 +235,3 @@ const silent = ({ method, path }: KubeRequest): KubeError =>
         `after ${watchSeconds}s: its connection is dead, or something on the way holds its answer back.`
     })
   })
-
-/** A map that forgets its oldest entry rather than grow without end. */
-const makeBoundedMap = <A>(maxSize: number) => {
-  const entries = new Map<string, A>()
-  return {
-    get: (key: string) => entries.get(key),
-    set: (key: string, value: A) => {
-      entries.delete(key)
-      entries.set(key, value)
-      if (entries.size <= maxSize) return
-      for (const oldest of entries.keys()) {
-        entries.delete(oldest)
-        break
-      }
-    }
-  }
-}

@@ -269,6 +269,7 @@ const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: 
 
   const request = (request: KubeRequest) =>
     inTime(request, (attempt) => authenticateAndSend(request, attempt, send)).pipe(
+      spanned(request),
       Effect.flatMap(({ answer, granted }) =>
         isSuccess(answer) ? Effect.succeed(responseOf(answer)) : Effect.fail(refused(request, granted, answer))
       )
@@ -277,13 +278,26 @@ const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: 
   const openLines = Effect.fnUntraced(function*(
     request: KubeRequest
   ): Effect.fn.Return<Stream.Stream<string, KubeError>, KubeError, Scope.Scope> {
-    const { answer, granted } = yield* inTime(request, (attempt) => authenticateAndSend(request, attempt, open))
+    const { answer, granted } = yield* spanned(request)(
+      inTime(request, (attempt) => authenticateAndSend(request, attempt, open))
+    )
     if (typeof answer.body === "string") return yield* refused(request, granted, { ...answer, body: answer.body })
     return Stream.mapError(Exchange.linesOf(answer.body), (broken) => unavailable(request, granted, broken))
   })
 
   return KubeTransport.of({ request, stream: (request) => Stream.unwrap(openLines(request)) })
 })
+
+/** An answer of any status is no error of the span: a refused write says what it was asked. */
+const spanned =
+  ({ method, path, query }: KubeRequest) =>
+  <E, R, A extends { readonly answer: Exchange.Head }>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.tap(self, ({ answer }) => Effect.annotateCurrentSpan("http.response.status_code", answer.status)).pipe(
+      Effect.withSpan("KubeTransport.request", {
+        kind: "client",
+        attributes: { "http.request.method": method, "url.path": path, "kubelock.watch": query?.["watch"] === "true" }
+      })
+    )
 
 /** A request under way. */
 interface Attempt {

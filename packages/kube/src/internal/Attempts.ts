@@ -17,8 +17,9 @@ import {
 } from "@kubelock/core"
 import { Cause, Clock, Data, Effect, Result } from "effect"
 import type { AnnotationStore, JsonPatchOperation, ObjectMetadata } from "../AnnotationStore.ts"
-import { Conflict, KubeError } from "../KubeError.ts"
+import { Conflict, isConflict, KubeError } from "../KubeError.ts"
 import type { Lease } from "../Lease.ts"
+import * as LockMetrics from "../LockMetrics.ts"
 import * as ResourceRef from "../ResourceRef.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
 
@@ -159,6 +160,7 @@ export const make = (store: AnnotationStore["Service"]) => {
             return { ...attempt, after: answer.success }
           }
           const error = answer.failure
+          if (error._tag === "EditRefused" || isConflict(error)) yield* LockMetrics.conflicted
           if (error._tag === "KubeError") {
             if (error.outcomeUnknown) perhapsMade.push(attempt)
             yield* restore(backoff(error))

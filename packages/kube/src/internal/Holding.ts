@@ -24,12 +24,14 @@ import {
   Exit,
   JsonPointer,
   Option,
+  Predicate,
   RcMap,
   Result,
   Scope,
   type Tracer
 } from "effect"
 import type { AnnotationStore, JsonPatchOperation } from "../AnnotationStore.ts"
+import * as ClockOffset from "../ClockOffset.ts"
 import { HeldLock } from "../HeldLock.ts"
 import { Identity, nextAcquisitionId } from "../Identity.ts"
 import type { KubeError } from "../KubeError.ts"
@@ -50,7 +52,8 @@ const idleTimeToLive = Duration.seconds(10)
 /** What one process knows of one object. */
 interface Place {
   readonly view: ObjectView.ObjectView
-  readonly laneOf: (lock: LockName.LockName) => Lane.Lane
+  /** The lane of a lock, by its name. */
+  readonly laneOf: (lock: string) => Effect.Effect<Lane.Lane, never, Scope.Scope>
 }
 
 /** A lock that somebody in this process has, until the scope is closed. */
@@ -76,13 +79,29 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       ).pipe(Effect.annotateLogs("kubelock.resource", ResourceRef.describe(resource)))
     })
 
+  let isClockOff = false
+  const checkClock = ({ takeoverDelayNanos, terms: { safetyMargin } }: Settings) =>
+    Effect.flatMap(store.clockOffset, (offset) => {
+      const offMillis = offset === undefined ? 0 : ClockOffset.certainMillis(offset)
+      const tolerance = Duration.sum(safetyMargin, Duration.nanos(takeoverDelayNanos))
+      const wasOff = isClockOff
+      isClockOff = Math.abs(offMillis) > Duration.toMillis(tolerance)
+      if (!isClockOff || wasOff) return Effect.void
+      return Effect.logWarning(
+        `This machine's clock is ${Duration.format(Duration.millis(Math.abs(offMillis)))} ${
+          offMillis > 0 ? "ahead of" : "behind"
+        } the API server's. Clocks that are apart by more than safetyMargin and takeoverDelay together (here ${
+          Duration.format(tolerance)
+        }) can let two holders in at once: correct the clock, or lengthen those.`
+      )
+    })
+
   const places = yield* RcMap.make({
     idleTimeToLive,
     lookup: Effect.fnUntraced(function*({ process, resource }: {
       readonly process: string
       readonly resource: ResourceRef.ResourceRef
     }) {
-      const lanes = new Map<LockName.LockName, Lane.Lane>()
       const place: Place = {
         view: yield* ObjectView.make({
           attempts,
@@ -91,11 +110,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
           process,
           sayUnwatched: (error) => sayUnwatched(resource, error)
         }),
-        laneOf: (lock) => {
-          const lane = lanes.get(lock) ?? Lane.make()
-          lanes.set(lock, lane)
-          return lane
-        }
+        laneOf: Lane.makeLanes()
       }
       return place
     })
@@ -114,7 +129,14 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
   /** What was taken, kept from now on until the berth is given up or the next in the lane has it. */
   const keep = Effect.fnUntraced(function*(place: Place, { lane, settings }: Berth, taken: Taken) {
     lane.tenure = yield* settings.run(
-      Tenure.make({ attempts, scope, taken, terms: settings.terms, view: place.view })
+      Tenure.make({
+        attempts,
+        scope,
+        taken,
+        terms: settings.terms,
+        view: place.view,
+        afterWrite: checkClock(settings)
+      })
     )
   })
 
@@ -201,12 +223,15 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     if (first === undefined) return []
     const scope = yield* Effect.scope
     const place = yield* placeOf(first)
-    heldBy(() => group.map(({ name }) => holderIn(place, name)).find((holder) => holder !== undefined))
     const berths: Array<Berth> = []
+    heldBy(() =>
+      group.map((settings, index) => holderOf(place, settings, berths[index])).find(Predicate.isNotUndefined)
+    )
     for (const settings of group) {
-      const berth = { settings, lane: place.laneOf(settings.name), scope: yield* Scope.fork(scope) }
-      yield* restore(Scope.provide(Lane.enter(berth.lane), berth.scope))
-      berths.push(berth)
+      const berthScope = yield* Scope.fork(scope)
+      const lane = yield* Scope.provide(place.laneOf(settings.name), berthScope)
+      berths.push({ settings, lane, scope: berthScope })
+      yield* restore(Scope.provide(Lane.enter(lane), berthScope))
     }
     const [only] = berths
     const isLeft = berths.length === 1 && only !== undefined && (yield* isLeftFor(only))
@@ -277,7 +302,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
         )
         const taking = Effect.gen(function*() {
           const place = yield* placeOf(settings)
-          const berth = { settings, lane: place.laneOf(settings.name), scope: mine }
+          const berth = { settings, lane: yield* place.laneOf(settings.name), scope: mine }
           if (!(yield* Lane.enterIfEmpty(berth.lane))) return yield* none
           const requests = [yield* requestOf(settings)]
           const answer = yield* Effect.result(
@@ -394,12 +419,12 @@ const groupsOf = (all: ReadonlyArray<Settings>): ReadonlyArray<ReadonlyArray<Set
 }
 
 /** Who has a lock, as far as this process can tell. */
-const holderIn = ({ laneOf, view }: Place, lock: LockName.LockName): Holder | undefined => {
+const holderOf = ({ view }: Place, { name }: Settings, berth: Berth | undefined): Holder | undefined => {
   const latest = view.latest()
   const text = latest?._tag === "Present"
-    ? AnnotationEdit.get(latest.object.annotations, LockName.toKey(lock))
+    ? AnnotationEdit.get(latest.object.annotations, LockName.toKey(name))
     : undefined
-  const record = laneOf(lock).tenure?.lease().record ??
+  const record = berth?.lane.tenure?.lease().record ??
     (text === undefined ? undefined : Result.getOrUndefined(LockRecord.parse(text)))
   return record === undefined ? undefined : LockRecord.holderOf(record)
 }

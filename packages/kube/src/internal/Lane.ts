@@ -14,8 +14,23 @@ export interface Lane {
   tenure: Tenure | undefined
 }
 
-/** A lane with nobody in it. */
-export const make = (): Lane => ({ head: Semaphore.makeUnsafe(1), waiting: 0, tenure: undefined })
+/** Lanes by some name, each for as long as somebody is in it. */
+export const makeLanes = (): (name: string) => Effect.Effect<Lane, never, Scope.Scope> => {
+  const lanes = new Map<string, Lane & { users: number }>()
+  return (name) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const lane = lanes.get(name) ?? { head: Semaphore.makeUnsafe(1), waiting: 0, tenure: undefined, users: 0 }
+        lanes.set(name, lane)
+        lane.users++
+        return lane
+      }),
+      (lane) =>
+        Effect.sync(() => {
+          if (--lane.users === 0) lanes.delete(name)
+        })
+    )
+}
 
 /** Waits to be the head, until the scope is closed. */
 export const enter = (lane: Lane): Effect.Effect<void, never, Scope.Scope> =>

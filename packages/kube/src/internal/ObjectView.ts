@@ -16,6 +16,7 @@ import { RequestTimeout } from "../KubeTransport.ts"
 import type * as ResourceRef from "../ResourceRef.ts"
 import * as Turns from "../Turns.ts"
 import type { Attempts } from "./Attempts.ts"
+import * as BoundedMap from "./BoundedMap.ts"
 
 /** One object, seen. */
 export interface ObjectView {
@@ -60,7 +61,8 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
   readonly sayUnwatched: (error: KubeError) => Effect.Effect<void>
 }): Effect.fn.Return<ObjectView, never, Scope.Scope> {
   const scope = yield* Effect.scope
-  const turns = new Map<LockName.LockName, Turns.Turns>()
+  // Of locks that nobody here asks for any more, what is forgotten is no more than whose turn it was.
+  const kept = BoundedMap.make<KeptTurns>(1_024)
   const watchers = new Set<Watcher>()
   const callbacks = new Set<() => void>()
   const isWaitedFor = Latch.makeUnsafe(false)
@@ -68,12 +70,17 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
   let following: "not" | "by watch" | "by reading" = "not"
 
   const turnsOf = (lock: LockName.LockName, nowNanos: bigint) => {
-    const known = turns.get(lock)
-    if (known !== undefined) return known
-    const none = Turns.make(process)
-    const first = latest === undefined ? none : Turns.observe(none, seenOf(latest, lock, nowNanos))
-    turns.set(lock, first)
-    return first
+    const known = kept.get(lock)
+    if (known !== undefined) return known.turns
+    const first: KeptTurns = {
+      key: LockName.toKey(lock),
+      text: undefined,
+      holder: undefined,
+      turns: Turns.make(process)
+    }
+    if (latest !== undefined) seeTurns(first, latest, nowNanos)
+    kept.set(lock, first)
+    return first.turns
   }
 
   const remove = (watcher: Watcher) => {
@@ -85,7 +92,7 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
     Effect.map(Clock.monotonicTimeNanos, (nowNanos) => {
       if (latest !== undefined && versionOf(change) <= versionOf(latest)) return
       latest = change
-      for (const [lock, seen] of turns) turns.set(lock, Turns.observe(seen, seenOf(change, lock, nowNanos)))
+      for (const turns of kept.values()) seeTurns(turns, change, nowNanos)
       for (const callback of [...callbacks]) callback()
       for (const watcher of [...watchers]) {
         if (!watcher.isDone()) continue
@@ -167,8 +174,8 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
     },
     turnsOf,
     observe: (lock, event) => {
-      const known = turns.get(lock)
-      if (known !== undefined) turns.set(lock, Turns.observe(known, event))
+      const known = kept.get(lock)
+      if (known !== undefined) known.turns = Turns.observe(known.turns, event)
     }
   }
 })
@@ -177,15 +184,28 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
 const isLasting = (error: KubeError): boolean =>
   !(isConflict(error) || isThrottled(error) || isUnavailable(error) || isTimeout(error))
 
-const seenOf = (change: ObjectChange, lock: LockName.LockName, nowNanos: bigint): Turns.Seen => ({
-  _tag: "Seen",
-  resourceVersion: versionOf(change),
-  record: change._tag === "Present" ? holderIn(change.object, lock) : undefined,
-  nowMillis: Number(nowNanos) / 1e6
-})
-
-/** Who holds a lock, as far as turns go: what cannot be read is held by nobody else. */
-const holderIn = ({ annotations }: ObjectMetadata, lock: LockName.LockName): Turns.Holder | undefined => {
-  const text = AnnotationEdit.get(annotations, LockName.toKey(lock))
-  return text === undefined ? undefined : Result.getOrElse(LockRecord.parse(text), () => ({ owner: "" }))
+/** The turns of one lock, and what they were last told. */
+interface KeptTurns {
+  readonly key: string
+  turns: Turns.Turns
+  text: string | undefined
+  holder: Turns.Holder | undefined
 }
+
+const seeTurns = (kept: KeptTurns, change: ObjectChange, nowNanos: bigint): void => {
+  const text = change._tag === "Present" ? AnnotationEdit.get(change.object.annotations, kept.key) : undefined
+  // Most changes of an object are of other locks.
+  if (text !== kept.text) {
+    kept.text = text
+    kept.holder = text === undefined ? undefined : holderIn(text)
+  }
+  kept.turns = Turns.observe(kept.turns, {
+    _tag: "Seen",
+    resourceVersion: versionOf(change),
+    record: kept.holder,
+    nowMillis: Number(nowNanos) / 1e6
+  })
+}
+
+/** What cannot be read is held by nobody that takes turns. */
+const holderIn = (text: string): Turns.Holder => Result.getOrElse(LockRecord.parse(text), () => ({ owner: "" }))

@@ -69,12 +69,14 @@ export interface Tenure {
 const pausePerRenewal = 1 / 10
 
 /** Keeps what was taken. Its fibers live in `scope`, and are not waited for elsewhere. */
-export const make = Effect.fnUntraced(function*({ attempts, scope, taken, terms, view }: {
+export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, taken, terms, view }: {
   readonly attempts: Attempts.Attempts
   readonly view: ObjectView
   readonly taken: Attempts.Taken
   readonly terms: Terms
   readonly scope: Scope.Scope
+  /** Run after every write that was made, the acquiring one too. */
+  readonly afterWrite: Effect.Effect<void>
 }): Effect.fn.Return<Tenure> {
   const clock = yield* Clock.Clock
   const { after: { resourceVersion, uid }, lease: { id, name, owner, resource }, sentAt: takenAt } = taken
@@ -151,6 +153,7 @@ export const make = Effect.fnUntraced(function*({ attempts, scope, taken, terms,
       // The watch may have been given up meanwhile.
       if (terms.watch) yield* view.follow(after)
     }
+    yield* afterWrite
     return after
   })
   const write = (operations: ReadonlyArray<JsonPatchOperation>) => writing.withPermits(1)(writeNow(operations))
@@ -234,6 +237,7 @@ export const make = Effect.fnUntraced(function*({ attempts, scope, taken, terms,
   const forget = terms.watch ? view.onChange(look) : () => {}
   if (terms.watch) yield* view.follow(taken.after)
   look()
+  yield* afterWrite
   fibers = yield* Effect.all([Effect.forkIn(guard, scope), Effect.forkIn(renewals, scope)])
 
   return {

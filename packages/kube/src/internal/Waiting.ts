@@ -6,12 +6,29 @@
  * As long as the object is followed, a try is one request, and what refused it is awaited rather than read. Nothing is written
  * while waiting.
  */
-import { type AlreadyExists, AnnotationEdit, LockName, LockRecord, LockState, type OwnerMismatch } from "@kubelock/core"
+import {
+  type AlreadyExists,
+  AnnotationEdit,
+  describeHolder,
+  LockName,
+  LockRecord,
+  LockState,
+  type OwnerMismatch
+} from "@kubelock/core"
 import { Clock, Duration, Effect, Option, Random, Result } from "effect"
 import type { ObjectMetadata } from "../AnnotationStore.ts"
-import type * as ResourceRef from "../ResourceRef.ts"
+import * as ResourceRef from "../ResourceRef.ts"
 import * as Turns from "../Turns.ts"
-import { type AcquireRequest, type Attempts, now, type Refused, type Restore, type Taken, takenBy } from "./Attempts.ts"
+import {
+  type AcquireRequest,
+  type Attempts,
+  type Instant,
+  now,
+  type Refused,
+  type Restore,
+  type Taken,
+  takenBy
+} from "./Attempts.ts"
 import type { ObjectView } from "./ObjectView.ts"
 
 type Failure = Exclude<Effect.Error<ReturnType<Attempts["acquire"]>>, AlreadyExists | OwnerMismatch>
@@ -37,6 +54,9 @@ const longestSleep = Duration.seconds(10)
 // A lock expires strictly after its last instant.
 const justAfter = Duration.millis(1)
 
+// A person who wonders why nothing happens finds out from the logs: after a minute, and then ever more seldom.
+const firstWord = Duration.minutes(1)
+
 /** Waits for the locks, however long it takes, and takes them. To be run where only `restore` lets interruption in. */
 export const acquire = Effect.fnUntraced(function*({ attempts, requests, resource, restore, view }: Wish) {
   const keys = requests.map(({ lock }) => LockName.toKey(lock))
@@ -44,6 +64,22 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
   /** The last try, and what it was made on, while nothing newer has been seen that would explain its refusal. */
   let unexplained: { readonly refused: Refused; readonly resourceVersion: bigint } | undefined
   let patience = firstPatience
+
+  const askedAtNanos = yield* Clock.monotonicTimeNanos
+  let nextWord = firstWord
+  const sayHeld = Effect.fnUntraced(
+    function*(records: ReadonlyArray<LockRecord.LockRecord>, { monotonicNanos, wallNanos }: Instant) {
+      const waited = Duration.nanos(monotonicNanos - askedAtNanos)
+      if (Duration.isLessThan(waited, nextWord)) return
+      nextWord = Duration.times(nextWord, 2)
+      yield* Effect.logInfo(`Still waiting for a lock after ${Duration.format(waited)}`).pipe(Effect.annotateLogs({
+        "kubelock.lock": requests.map(({ lock }) => lock).join(", "),
+        "kubelock.resource": ResourceRef.describe(resource),
+        "kubelock.owner": requests[0]?.owner,
+        "kubelock.holder": records.map((record) => describeHolder(record, wallNanos)).join("; ")
+      }))
+    }
+  )
 
   /** Whether it came to be so in time. Where changes cannot be followed any more, the object is read and followed anew. */
   const waitUntil = (isDone: () => boolean, atMost: Duration.Duration) =>
@@ -138,6 +174,10 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
     )
     const longestNanos = heldForNanos.reduce((left, right) => left > right ? left : right, -1n)
     if (longestNanos >= 0n) {
+      yield* sayHeld(states.flatMap((state) => state._tag === "Held" ? [state.record] : []), {
+        monotonicNanos,
+        wallNanos
+      })
       yield* waitUntil(isOther, Duration.sum(Duration.nanos(longestNanos), justAfter))
       return undefined
     }
