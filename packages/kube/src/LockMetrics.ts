@@ -105,8 +105,11 @@ export const lost = (reason: LossReason["_tag"]): Effect.Effect<void> => by(loss
 export const conflicted: Effect.Effect<void> = Metric.update(conflicts, 1)
 
 /** Somebody got a lock, after this time. @category combinators @since 0.1.0 */
-export const holding = (waited: Duration.Duration): Effect.Effect<void> =>
-  Effect.andThen(Metric.modify(held, 1), Metric.update(waitSeconds, Duration.toSeconds(waited)))
+export const waited = (time: Duration.Duration): Effect.Effect<void> =>
+  Metric.update(waitSeconds, Duration.toSeconds(time))
+
+/** Somebody has a lock. @category combinators @since 0.1.0 */
+export const holding: Effect.Effect<void> = Metric.modify(held, 1)
 
 /** Somebody has a lock no more, after this time. @category combinators @since 0.1.0 */
 export const heldFor = (time: Duration.Duration): Effect.Effect<void> =>

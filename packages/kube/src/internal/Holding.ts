@@ -188,6 +188,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
         })
       ))
 
+    yield* LockMetrics.holding
     const span = yield* Scope.provide(
       Effect.makeSpanScoped("KubeLock.hold", { attributes: Tenure.spanOf(tenure.lease()) }),
       scope
@@ -285,7 +286,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
           )
         )
         const waited = Duration.nanos((yield* Clock.monotonicTimeNanos) - startedAtNanos)
-        for (const _ of all) yield* LockMetrics.holding(waited)
+        for (const _ of all) yield* LockMetrics.waited(waited)
         const byKey = new Map(held.flat().map((one) => [keyOf(one.held), one]))
         return all.map((settings) => byKey.get(keyOf(settings))!)
       })

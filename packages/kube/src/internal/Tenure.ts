@@ -93,7 +93,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   let problem: KubeError | undefined
   /** Why nothing more is done for the lock. */
   let over: LockLost | undefined
-  let fibers: ReadonlyArray<Fiber.Fiber<void>> = []
+  let renewing: Fiber.Fiber<void> | undefined
+  let guarding: Fiber.Fiber<void> | undefined
   const lost = Deferred.makeUnsafe<never, LockLost>()
   /** What was found out that ends it. */
   const found = Deferred.makeUnsafe<LossReason>()
@@ -101,6 +102,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   const writing = Semaphore.makeUnsafe(1)
 
   const lostFor = (reason: LossReason) => new LockLost({ ...where, reason, nowNanos: clock.currentTimeNanosUnsafe() })
+
+  const notRenewed = () => new NotRenewed(problem === undefined ? {} : { problem: problem.message })
 
   const remainingNanos = (monotonicNanos: bigint) => {
     const validNanos = lease.record.ttlNanos - Duration.toNanosUnsafe(terms.safetyMargin)
@@ -124,6 +127,10 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
       believed: Attempts.believedOf([lease]),
       decide: (annotations, now) => {
         if (over !== undefined) return Result.fail(over)
+        // A renewal would bring back what counts as lost. A write is refused by the server if it must be.
+        if (operations === undefined && remainingNanos(now.monotonicNanos) === 0n) {
+          return Result.fail(lostFor(notRenewed()))
+        }
         // Later than the last, so that no two texts are alike.
         const atLeastNanos = lease.record.createdAtNanos + 1n
         const createdAtNanos = now.wallNanos > atLeastNanos ? now.wallNanos : atLeastNanos
@@ -146,7 +153,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
         return Effect.fail(lostFor(reason))
       })
     )
-    if (over === undefined) {
+    // What comes too late changes nothing any more.
+    if (remainingNanos(yield* Clock.monotonicTimeNanos) > 0n) {
       lease = { ...lease, record: edits[0]!.record }
       renewedAt = sentAt
       problem = undefined
@@ -185,7 +193,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   const endWith = (error: LockLost) => {
     over = error
     forget()
-    for (const fiber of fibers) fiber.interruptUnsafe()
+    renewing?.interruptUnsafe()
   }
 
   const remove = Effect.suspend(() => attempts.release(resource, [lease])).pipe(
@@ -195,7 +203,14 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
         ? Effect.void
         : Effect.logWarning("A lock could not be released in time; it is held until it expires")
     ),
-    Effect.catchIf(isLoss, (error) => Effect.logWarning("A lock was lost before it could be released", error)),
+    Effect.catchIf(isLoss, (error) =>
+      // One that is known to be lost has been told of.
+      over?.reason._tag === "Released"
+        ? Effect.andThen(
+          LockMetrics.lost(reasonOf(error)._tag),
+          Effect.logWarning("A lock was lost before it could be released", error)
+        )
+        : Effect.void),
     Effect.catch((error) => Effect.logWarning("A lock could not be released; it is held until it expires", error)),
     Effect.withSpan("KubeLock.release", { attributes: spanOf(lease) }),
     annotated
@@ -206,7 +221,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
       const leftNanos = remainingNanos(yield* Clock.monotonicTimeNanos)
       const reason = leftNanos > 0n
         ? yield* Effect.timeoutOption(Deferred.await(found), Duration.nanos(leftNanos))
-        : Option.some(new NotRenewed(problem === undefined ? {} : { problem: problem.message }))
+        : Option.some(notRenewed())
       if (Option.isNone(reason)) continue
       const error = lostFor(reason.value)
       endWith(error)
@@ -238,7 +253,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   if (terms.watch) yield* view.follow(taken.after)
   look()
   yield* afterWrite
-  fibers = yield* Effect.all([Effect.forkIn(guard, scope), Effect.forkIn(renewals, scope)])
+  guarding = yield* Effect.forkIn(guard, scope)
+  renewing = yield* Effect.forkIn(renewals, scope)
 
   return {
     terms,
@@ -251,6 +267,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     release: Effect.suspend(() => {
       if (over !== undefined) return Effect.void
       endWith(lostFor(new Released()))
+      guarding?.interruptUnsafe()
       return remove
     })
   }
