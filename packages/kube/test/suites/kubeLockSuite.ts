@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { LockRecord } from "@kubelock/core"
 import { AnnotationStore, Identity, KubeLock, type Lease, ResourceRef } from "@kubelock/kube"
-import { Duration, Effect, Fiber, Layer, Result } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { withoutPauses, World } from "./World.ts"
 
@@ -144,6 +144,21 @@ export const kubeLockSuite = <E>(name: string, services: Layer.Layer<AnnotationS
         const resource = yield* (yield* World).object({ [key]: go("go", 1n) })
         yield* locks.release(yield* locks.acquire({ resource, name: "x", owner: "a" }))
         assert.isUndefined(yield* annotation(resource))
+      }))
+
+    test("says in words that a record comes from the future, to whoever looks and to whoever is refused", () =>
+      Effect.gen(function*() {
+        const locks = yield* KubeLock
+        const nowNanos = yield* Clock.currentTimeNanos
+        const written = (createdAtNanos: bigint) =>
+          LockRecord.format({ owner: "fast", createdAtNanos, ttlNanos: 30_000_000_000n })
+        const ahead = yield* (yield* World).object({ [key]: written(nowNanos + 7_200_000_000_000n) })
+        const inStep = yield* (yield* World).object({ [key]: written(nowNanos + 1_000_000_000n) })
+        const told = "2h in the future by this machine's clock"
+        assert.include((yield* locks.inspect({ resource: ahead, name: "x" })).warning, told)
+        assert.include((yield* locks.list(ahead))[0]?.warning, told)
+        assert.include((yield* Effect.flip(locks.acquire({ resource: ahead, name: "x" }))).message, told)
+        assert.isUndefined((yield* locks.inspect({ resource: inStep, name: "x" })).warning)
       }))
 
     test("tells its own acquisition from a later one of the same owner", () =>
