@@ -7,7 +7,6 @@ import {
   type AlreadyExists,
   AnnotationEdit,
   type InvalidConfig,
-  isInvalidConfig,
   LockName,
   LockRecord,
   type MalformedRecord,
@@ -22,15 +21,10 @@ import type { Lease } from "../Lease.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import * as ResourceRef from "../ResourceRef.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
-
-/** A moment on both clocks. */
-export interface Instant {
-  readonly wallNanos: bigint
-  readonly monotonicNanos: bigint
-}
+import * as Operation from "./Operation.ts"
 
 /** The monotonic clock first: what is counted from here must not begin later than what is written down. */
-export const now: Effect.Effect<Instant> = Effect.gen(function*() {
+export const now: Effect.Effect<Operation.Instant> = Effect.gen(function*() {
   const monotonicNanos = yield* Clock.monotonicTimeNanos
   return { monotonicNanos, wallNanos: yield* Clock.currentTimeNanos }
 })
@@ -40,7 +34,7 @@ export class Refused extends Data.TaggedError("Refused")<{
   /** What was sent. */
   readonly edits: ReadonlyArray<Transition.RecordEdit>
   /** When. */
-  readonly sentAt: Instant
+  readonly sentAt: Operation.Instant
   /** The object as it was read after the refusal; absent where it was not read. */
   readonly seen: ObjectMetadata | undefined
 }> {}
@@ -49,41 +43,25 @@ export class Refused extends Data.TaggedError("Refused")<{
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** What is to be done to one object, and how. */
-export interface Task<Edit, E> {
+export interface Task<Edit, E> extends Operation.Task<Edit, E> {
   readonly resource: ResourceRef.ResourceRef
-  /** What the annotations are taken to be before anything was read; the server refuses edits decided on a wrong belief. */
-  readonly believed?: AnnotationEdit.Annotations | undefined
-  readonly decide: (annotations: AnnotationEdit.Annotations, now: Instant) => Result.Result<ReadonlyArray<Edit>, E>
   /** Other changes to the object, made with the edits or not at all. */
   readonly operations?: ReadonlyArray<JsonPatchOperation> | undefined
   /** Where it does not succeed, this is run for every write that was made, or may have been. */
   readonly undo?: ((edits: ReadonlyArray<Edit>) => Effect.Effect<void>) | undefined
-  /** The time by which what was written is still valid. Default: the wall clock's. */
-  readonly timeOf?: ((now: Instant) => bigint) | undefined
   /** Lets interruption in where nothing would be left behind by it. By default wherever the caller can be interrupted. */
   readonly restore?: Restore | undefined
-  /**
-   * Whether a refusal is the end, and which: asked at once, and again with the object as it was read after it. By default another
-   * decision follows, on what was read.
-   */
-  readonly ending?: ((attempt: Attempt<Edit>, seen: ObjectMetadata | undefined) => E | undefined) | undefined
-}
-
-/** Edits that were sent, and when they were decided on. */
-export interface Attempt<Edit> {
-  readonly edits: ReadonlyArray<Edit>
-  readonly sentAt: Instant
 }
 
 /** Edits that were made, and the object after them. */
-export interface Performed<Edit> extends Attempt<Edit> {
+export interface Performed<Edit> extends Operation.Attempt<Edit> {
   readonly after: ObjectMetadata
 }
 
 /** A lock that was taken: validity counts from `sentAt`. */
 export interface Taken {
   readonly lease: Lease
-  readonly sentAt: Instant
+  readonly sentAt: Operation.Instant
   /** The object after it. */
   readonly after: ObjectMetadata
 }
@@ -121,75 +99,67 @@ export const make = (store: AnnotationStore["Service"]) => {
    * Interruption waits for the answer to a write; it does not wait for a read or a pause.
    */
   const perform = <Edit extends AnnotationEdit.AnnotationEdit, E>(
-    {
-      believed,
-      decide,
-      ending = () => undefined,
-      operations,
-      resource,
-      restore: outer,
-      timeOf = ({ wallNanos }) => wallNanos,
-      undo = () => Effect.void
-    }: Task<Edit, E>
+    task: Task<Edit, E>
   ): Effect.Effect<Performed<Edit>, E | KubeError> =>
     Effect.uninterruptibleMask((own) => {
-      const restore = outer ?? own
-      const perhapsMade: Array<Attempt<Edit>> = []
-      const refused: Array<Attempt<Edit>> = []
+      const { operations, resource, restore = own, undo = () => Effect.void } = task
+      let state: Operation.State<Edit> | undefined
+      let made: Operation.Attempt<Edit> | undefined
       return Effect.gen(function*() {
         const backoff = yield* RetryPolicy.start
-        let isBelief = believed !== undefined
-        let annotations = believed ?? (yield* restore(read(resource, backoff))).annotations
+        let step = Operation.start(task, yield* now)
+        let seen: ObjectMetadata | undefined
         while (true) {
-          const sentAt = yield* now
-          const decision = decide(annotations, sentAt)
-          if (Result.isFailure(decision)) {
-            // What was only believed is no ground to refuse anything.
-            if (!isBelief || isInvalidConfig(decision.failure)) return yield* Effect.fail(decision.failure)
-            annotations = (yield* restore(read(resource, backoff))).annotations
-            isBelief = false
-            continue
+          state = step.state
+          const { next } = step
+          switch (next._tag) {
+            case "Send": {
+              const { attempt } = next
+              const answer = yield* Effect.result(store.edit(resource, attempt.edits, operations))
+              if (Result.isSuccess(answer)) {
+                made = attempt
+                // Whoever interrupted us while the answer was on its way will never see it.
+                yield* restore(Effect.void)
+                return { ...attempt, after: answer.success }
+              }
+              const error = answer.failure
+              if (error._tag === "EditRefused" || isConflict(error)) yield* LockMetrics.conflicted
+              if (error._tag === "EditRefused") {
+                step = Operation.refused(task, state, attempt)
+                if (step.next._tag === "Read" && step.next.isConflict) {
+                  state = step.state
+                  yield* restore(backoff(conflict(resource, error)))
+                }
+              } else {
+                step = Operation.failed(state, attempt, error.outcomeUnknown)
+                state = step.state
+                yield* restore(backoff(error))
+              }
+              break
+            }
+            case "Read": {
+              seen = yield* restore(read(resource, backoff))
+              step = Operation.read(task, state, seen, yield* now)
+              break
+            }
+            case "Made":
+              return { ...next.attempt, after: seen! }
+            case "Refuse":
+              return yield* Effect.fail(next.error)
           }
-          const edits = decision.success
-          const attempt = { edits, sentAt }
-          const answer = yield* Effect.result(store.edit(resource, edits, operations))
-          if (Result.isSuccess(answer)) {
-            perhapsMade.push(attempt)
-            // Whoever interrupted us while the answer was on its way will never see it.
-            yield* restore(Effect.void)
-            return { ...attempt, after: answer.success }
-          }
-          const error = answer.failure
-          if (error._tag === "EditRefused" || isConflict(error)) yield* LockMetrics.conflicted
-          if (error._tag === "KubeError") {
-            if (error.outcomeUnknown) perhapsMade.push(attempt)
-            yield* restore(backoff(error))
-          } else {
-            refused.push(attempt)
-            const end = perhapsMade.length === 0 ? ending(attempt, undefined) : undefined
-            if (end !== undefined) return yield* Effect.fail(end)
-            if (!isBelief) yield* restore(backoff(conflict(resource, error)))
-          }
-          const after = yield* restore(read(resource, backoff))
-          const timeNanos = timeOf(yield* now)
-          const isThere = (edit: Edit) => isRecordThere(edit, after.annotations, timeNanos)
-          // A proxy may have sent the request twice: the answer is then that of the repetition, and a record of ours tells.
-          const landed = refused.find(({ edits }) => edits.every(isThere)) ??
-            perhapsMade.find(({ edits, sentAt }) =>
-              edits.every((edit) => isThere(edit) || wasRemoved(edit, after.annotations, sentAt.wallNanos))
-            )
-          if (landed !== undefined) return { ...landed, after }
-          const end = error._tag === "EditRefused" ? ending(attempt, after) : undefined
-          if (end !== undefined) return yield* Effect.fail(end)
-          annotations = after.annotations
-          isBelief = false
         }
       }).pipe(
         Effect.mapError((error) =>
-          error instanceof KubeError && perhapsMade.length > 0 && !error.outcomeUnknown ? error.withLostAnswer() : error
+          error instanceof KubeError && (state?.perhapsMade.length ?? 0) > 0 && !error.outcomeUnknown
+            ? error.withLostAnswer()
+            : error
         ),
         Effect.onError((cause) => {
-          const toUndo = Cause.hasInterrupts(cause) ? [...perhapsMade, ...refused] : perhapsMade
+          const toUndo = [
+            ...(made === undefined ? [] : [made]),
+            ...(state?.perhapsMade ?? []),
+            ...(Cause.hasInterrupts(cause) ? state?.refused ?? [] : [])
+          ]
           // All at once, so that it takes no longer than one request may.
           return Effect.forEach(toUndo, ({ edits }) => undo(edits), { concurrency: "unbounded", discard: true })
         })
@@ -290,34 +260,6 @@ export const forPurpose =
       ).trim()
       return error.withPurpose(`${operation} ${named}${owner === undefined ? "" : ` as ${JSON.stringify(owner)}`}`)
     })
-
-/** Whether the record that an edit leaves is there, and still valid. */
-const isRecordThere = (
-  edit: AnnotationEdit.AnnotationEdit | Transition.RecordEdit,
-  annotations: AnnotationEdit.Annotations,
-  nowNanos: bigint
-): boolean =>
-  "record" in edit &&
-  AnnotationEdit.get(annotations, edit.key) === edit.value &&
-  !LockRecord.isExpired(edit.record, nowNanos)
-
-/**
- * Whether a removal whose answer was lost has been made. The acquisition that it was about must be gone; where another has come
- * in its place since, it can only have come after the removal.
- */
-const wasRemoved = (
-  edit: AnnotationEdit.AnnotationEdit | Transition.RemovalEdit,
-  annotations: AnnotationEdit.Annotations,
-  sentAtNanos: bigint
-): boolean => {
-  if (!("removed" in edit)) return false
-  const text = AnnotationEdit.get(annotations, edit.key)
-  if (text === undefined) return true
-  const found = Result.getOrUndefined(LockRecord.parse(text))
-  if (text === edit.expected || found === undefined) return false
-  const isRenewed = found.id !== undefined && found.id === edit.removed?.id
-  return !isRenewed && found.createdAtNanos >= sentAtNanos
-}
 
 /** The lock of a lease, and whose it is. */
 export const requestOf = ({ id, name, owner, resource }: Lease): Transition.OwnerRequest => ({

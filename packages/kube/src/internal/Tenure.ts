@@ -36,6 +36,7 @@ import {
 import * as ResourceRef from "../ResourceRef.ts"
 import * as Attempts from "./Attempts.ts"
 import type { ObjectView } from "./ObjectView.ts"
+import type { Instant } from "./Operation.ts"
 
 /** How a lock is kept. */
 export interface Terms {
@@ -49,7 +50,7 @@ export interface Terms {
 /** One acquisition, kept alive. */
 export interface Tenure {
   readonly terms: Terms
-  readonly takenAt: Attempts.Instant
+  readonly takenAt: Instant
   /** As of the last write. */
   readonly lease: () => Lease
   /** How long it is valid for certain, at an instant of the monotonic clock; 0 when it is over. */
@@ -112,7 +113,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   }
 
   /** The time by the record: its own, and what the monotonic clock has counted since. */
-  const timeOf = ({ monotonicNanos }: Attempts.Instant) =>
+  const timeOf = ({ monotonicNanos }: Instant) =>
     lease.record.createdAtNanos + monotonicNanos - renewedAt.monotonicNanos
 
   const writeNow = Effect.fnUntraced(function*(operations?: ReadonlyArray<JsonPatchOperation>) {

@@ -19,17 +19,9 @@ import { Clock, Duration, Effect, Option, Random, Result } from "effect"
 import type { ObjectMetadata } from "../AnnotationStore.ts"
 import * as ResourceRef from "../ResourceRef.ts"
 import * as Turns from "../Turns.ts"
-import {
-  type AcquireRequest,
-  type Attempts,
-  type Instant,
-  now,
-  type Refused,
-  type Restore,
-  type Taken,
-  takenBy
-} from "./Attempts.ts"
+import { type AcquireRequest, type Attempts, now, type Refused, type Restore, type Taken, takenBy } from "./Attempts.ts"
 import type { ObjectView } from "./ObjectView.ts"
+import type { Instant } from "./Operation.ts"
 
 type Failure = Exclude<Effect.Error<ReturnType<Attempts["acquire"]>>, AlreadyExists | OwnerMismatch>
 
