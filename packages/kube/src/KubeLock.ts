@@ -55,6 +55,7 @@ import { AnnotationStore } from "./AnnotationStore.ts"
 import { Identity, nextAcquisitionId } from "./Identity.ts"
 import * as Attempts from "./internal/Attempts.ts"
 import { believedOf, forPurpose, requestOf } from "./internal/Attempts.ts"
+import * as Attributes from "./internal/Attributes.ts"
 import * as Holding from "./internal/Holding.ts"
 import * as Settings from "./internal/Settings.ts"
 import type { KubeError } from "./KubeError.ts"
@@ -166,8 +167,11 @@ const make = Effect.gen(function*() {
     const owner = yield* ownerOf(options)
     const id = yield* nextAcquisitionId
     if (locks.length === 0) return []
+    yield* Effect.annotateCurrentSpan(Attributes.ofLocks(locks.map((name) => ({ resource, name, owner }))))
     const requests = locks.map((lock) => ({ lock, resource: ResourceRef.describe(resource), owner, id, ttl }))
-    return (yield* attempts.acquire({ resource, requests, believed: {} })).map(({ lease }) => lease)
+    const leases = (yield* attempts.acquire({ resource, requests, believed: {} })).map(({ lease }) => lease)
+    yield* Effect.annotateCurrentSpan(Attributes.ofHeld(leases))
+    return leases
   })
 
   const releaseAll = Effect.fnUntraced(function*(leases: ReadonlyArray<Lease>) {
@@ -186,12 +190,14 @@ const make = Effect.gen(function*() {
         problem: `all leases must be of one object; the first is of ${ResourceRef.describe(resource)}`
       })
     }
+    yield* Effect.annotateCurrentSpan(Attributes.ofHeld(leases))
     yield* attempts.release(resource, leases)
   })
 
   const inspect = Effect.fnUntraced(function*(target: LockTarget) {
     const resource = yield* Effect.fromResult(ResourceRef.validate(target.resource))
     const lock = yield* Effect.fromResult(LockName.make(target.name))
+    yield* Effect.annotateCurrentSpan(Attributes.ofLocks([{ resource, name: lock }]))
     const { annotations } = yield* attempts.read(resource).pipe(forPurpose("inspect", [lock]))
     const nowNanos = yield* Clock.currentTimeNanos
     return infoOf(resource, lock, LockState.read(annotations, lock, nowNanos), nowNanos)
@@ -216,6 +222,7 @@ const make = Effect.gen(function*() {
     acquireAll: Effect.fn("KubeLock.acquireAll")(acquireAll),
     renew: Effect.fn("KubeLock.renew")(function*(lease) {
       yield* Effect.fromResult(validateLease(lease))
+      yield* Effect.annotateCurrentSpan(Attributes.ofHeld([lease]))
       const { edits } = yield* attempts.perform({
         resource: lease.resource,
         believed: believedOf([lease]),
@@ -233,6 +240,7 @@ const make = Effect.gen(function*() {
         resource: ResourceRef.describe(resource),
         owner: yield* ownerOf(held)
       }
+      yield* Effect.annotateCurrentSpan(Attributes.ofLocks([{ resource, name: lock, owner: request.owner }]))
       yield* attempts.perform({
         resource,
         decide: (annotations, { wallNanos }) =>
@@ -243,6 +251,7 @@ const make = Effect.gen(function*() {
     inspect: Effect.fn("KubeLock.inspect")(inspect),
     list: Effect.fn("KubeLock.list")(function*(resource) {
       yield* Effect.fromResult(ResourceRef.validate(resource))
+      yield* Effect.annotateCurrentSpan(Attributes.ofObject(resource))
       const { annotations } = yield* attempts.read(resource).pipe(forPurpose("list", []))
       const nowNanos = yield* Clock.currentTimeNanos
       return LockState.readAll(annotations, nowNanos).map(([lock, state]) => infoOf(resource, lock, state, nowNanos))
@@ -251,6 +260,7 @@ const make = Effect.gen(function*() {
       const resource = yield* Effect.fromResult(ResourceRef.validate(target.resource))
       const lock = yield* Effect.fromResult(LockName.make(target.name))
       const request = { lock, resource: ResourceRef.describe(resource) }
+      yield* Effect.annotateCurrentSpan(Attributes.ofLocks([{ resource, name: lock }]))
       let broken = infoOf(resource, lock, { _tag: "Free" }, 0n)
       yield* attempts.perform({
         resource,
@@ -260,11 +270,7 @@ const make = Effect.gen(function*() {
         }
       }).pipe(forPurpose("break", [lock]))
       yield* Effect.logWarning("A lock was broken").pipe(
-        Effect.annotateLogs({
-          "kubelock.lock": lock,
-          "kubelock.resource": request.resource,
-          "kubelock.owner": broken.owner
-        })
+        Effect.annotateLogs(Attributes.ofLocks([broken]))
       )
       return broken
     })

@@ -21,6 +21,7 @@ import type { Lease } from "../Lease.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import * as ResourceRef from "../ResourceRef.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
+import * as Attributes from "./Attributes.ts"
 import * as Operation from "./Operation.ts"
 
 /** The monotonic clock first: what is counted from here must not begin later than what is written down. */
@@ -172,9 +173,10 @@ export const make = (store: AnnotationStore["Service"]) => {
       Effect.asVoid,
       Effect.catchTag("EditRefused", () => Effect.void),
       Effect.catch((error) =>
-        Effect.logWarning("A lock may have been left behind, and will then be held until it expires", error).pipe(
+        Effect.logWarning("A lock may have been left behind, and will then be held until it expires").pipe(
           Effect.annotateLogs({
-            "kubelock.resource": ResourceRef.describe(resource),
+            ...Attributes.ofObject(resource),
+            ...Attributes.ofProblem(error),
             "kubelock.annotations": edits.map(({ key }) => key).join(", ")
           })
         )

@@ -40,6 +40,7 @@ import type { ManagedLock, ManagedLocks, NotAcquired } from "../ManagedLock.ts"
 import { LockLost, Released, WaitTimeout } from "../ManagedLockError.ts"
 import * as ResourceRef from "../ResourceRef.ts"
 import type { Attempts, Restore, Taken } from "./Attempts.ts"
+import * as Attributes from "./Attributes.ts"
 import * as Lane from "./Lane.ts"
 import * as ObjectView from "./ObjectView.ts"
 import type { Settings } from "./Settings.ts"
@@ -74,9 +75,8 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       if (unwatched.has(path)) return Effect.void
       unwatched.add(path)
       return Effect.logWarning(
-        "An object cannot be watched: who waits for its locks reads it now and then, and who holds one learns of its loss later",
-        error
-      ).pipe(Effect.annotateLogs("kubelock.resource", ResourceRef.describe(resource)))
+        "An object cannot be watched: who waits for its locks reads it now and then, and who holds one learns of its loss later"
+      ).pipe(Effect.annotateLogs({ ...Attributes.ofObject(resource), ...Attributes.ofProblem(error) }))
     })
 
   let isClockOff = false
@@ -189,10 +189,16 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       ))
 
     yield* LockMetrics.holding
+    // Beside the span of acquiring, which ends now.
+    const around = Option.flatMap(yield* Effect.option(Effect.currentSpan), ({ parent }) => parent)
     const span = yield* Scope.provide(
-      Effect.makeSpanScoped("KubeLock.hold", { attributes: Tenure.spanOf(tenure.lease()) }),
+      Effect.makeSpanScoped("KubeLock.hold", {
+        ...(Option.isSome(around) ? { parent: around.value } : { root: true }),
+        attributes: Attributes.ofHeld([tenure.lease()])
+      }),
       scope
     )
+    tenure.heldDuring(span)
     const held = HeldLock.of({
       resource,
       name,
@@ -241,7 +247,10 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       const requests = yield* Effect.forEach(group, requestOf)
       const taken = yield* first.run(
         Waiting.acquire({ attempts, view: place.view, resource: first.resource, requests, restore })
-      ).pipe(Effect.catchTag("InvalidConfig", Effect.die), Effect.withSpan("KubeLock.wait"))
+      ).pipe(
+        Effect.catchTag("InvalidConfig", Effect.die),
+        Effect.withSpan("KubeLock.wait", { attributes: Attributes.ofLocks(group) })
+      )
       for (const [index, berth] of berths.entries()) yield* keep(place, berth, taken[index]!)
     }
     yield* LockMetrics.acquired(isLeft ? "handed over" : "acquired")
@@ -288,7 +297,9 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
         const waited = Duration.nanos((yield* Clock.monotonicTimeNanos) - startedAtNanos)
         for (const _ of all) yield* LockMetrics.waited(waited)
         const byKey = new Map(held.flat().map((one) => [keyOf(one.held), one]))
-        return all.map((settings) => byKey.get(keyOf(settings))!)
+        const inOrder = all.map((settings) => byKey.get(keyOf(settings))!)
+        yield* Effect.annotateCurrentSpan(Attributes.ofHeld(inOrder.map(({ held }) => held)))
+        return inOrder
       })
     )
 
@@ -314,7 +325,9 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
           if (Result.isFailure(answer)) return yield* isHeld(answer.failure) ? none : Effect.fail(answer.failure)
           yield* keep(place, berth, answer.success[0]!)
           yield* LockMetrics.acquired("acquired")
-          return Option.some(yield* holdBerth(berth))
+          const one = yield* holdBerth(berth)
+          yield* Effect.annotateCurrentSpan(Attributes.ofHeld([one.held]))
+          return Option.some(one)
         })
         return yield* Effect.onError(
           Scope.provide(taking, mine),
@@ -346,14 +359,8 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       Scope.close
     )
 
-  const spanned = ([first, ...rest]: ReadonlyArray<Settings>) =>
-    Effect.withSpan("KubeLock.acquire", {
-      attributes: {
-        "kubelock.lock": [first, ...rest].map((settings) => settings?.name).join(", "),
-        "kubelock.resource": first === undefined ? "" : ResourceRef.describe(first.resource),
-        "kubelock.owner": first?.owner
-      }
-    })
+  const spanned = (all: ReadonlyArray<Settings>) =>
+    Effect.withSpan("KubeLock.acquire", { attributes: Attributes.ofLocks(all) })
 
   const lockOf = (settings: Settings): ManagedLock => {
     const { name, owner, resource } = settings

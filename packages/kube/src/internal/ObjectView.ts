@@ -9,7 +9,7 @@
  * somebody waits.
  */
 import { AnnotationEdit, LockName, LockRecord } from "@kubelock/core"
-import { Clock, Duration, Effect, Latch, Random, Result, type Scope, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Latch, Random, Result, type Scope, Stream, Tracer } from "effect"
 import type { AnnotationStore, ObjectChange, ObjectMetadata } from "../AnnotationStore.ts"
 import { isConflict, isResourceNotFound, isThrottled, isTimeout, isUnavailable, type KubeError } from "../KubeError.ts"
 import { RequestTimeout } from "../KubeTransport.ts"
@@ -144,7 +144,8 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
       }),
       Effect.catchTag("KubeError", endWith),
       // Whoever comes first may be in a hurry; those who come later share this.
-      Effect.provideService(RequestTimeout, Duration.infinity)
+      Effect.provideService(RequestTimeout, Duration.infinity),
+      Effect.updateContext((context: Context.Context<never>) => Context.omit(Tracer.ParentSpan)(context))
     )
 
   return {

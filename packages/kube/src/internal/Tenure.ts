@@ -18,7 +18,18 @@ import {
   type OwnerMismatch,
   Transition
 } from "@kubelock/core"
-import { Clock, Deferred, Duration, Effect, type Fiber, Option, Result, type Scope, Semaphore } from "effect"
+import {
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  type Fiber,
+  Option,
+  Result,
+  type Scope,
+  Semaphore,
+  type Tracer
+} from "effect"
 import type { JsonPatchOperation, ObjectChange, ObjectMetadata } from "../AnnotationStore.ts"
 import { isResourceNotFound, KubeError, type ResourceNotFound } from "../KubeError.ts"
 import type { Lease } from "../Lease.ts"
@@ -35,6 +46,7 @@ import {
 } from "../ManagedLockError.ts"
 import * as ResourceRef from "../ResourceRef.ts"
 import * as Attempts from "./Attempts.ts"
+import * as Attributes from "./Attributes.ts"
 import type { ObjectView } from "./ObjectView.ts"
 import type { Instant } from "./Operation.ts"
 
@@ -64,6 +76,8 @@ export interface Tenure {
   ) => Effect.Effect<ObjectMetadata, LockLost | OperationsRefused | KubeError>
   /** Removes the record, if it is still there. */
   readonly release: Effect.Effect<void>
+  /** What happens to it by itself is part of this span, until another is named. */
+  readonly heldDuring: (span: Tracer.AnySpan) => void
 }
 
 // After a renewal that failed for good, by its schedule, the next one follows when so much of the time between two has passed.
@@ -82,11 +96,9 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   const clock = yield* Clock.Clock
   const { after: { resourceVersion, uid }, lease: { id, name, owner, resource }, sentAt: takenAt } = taken
   const where = { lock: name, resource: ResourceRef.describe(resource), owner }
-  const annotated = Effect.annotateLogs({
-    "kubelock.lock": name,
-    "kubelock.resource": where.resource,
-    "kubelock.owner": owner
-  })
+  const attributes = Attributes.ofHeld([taken.lease])
+  const annotated = (error?: { readonly message: string }) =>
+    Effect.annotateLogs({ ...attributes, ...(error === undefined ? undefined : Attributes.ofProblem(error)) })
 
   let lease = taken.lease
   let renewedAt = takenAt
@@ -96,11 +108,15 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   let over: LockLost | undefined
   let renewing: Fiber.Fiber<void> | undefined
   let guarding: Fiber.Fiber<void> | undefined
+  let hold: Tracer.AnySpan | undefined
   const lost = Deferred.makeUnsafe<never, LockLost>()
   /** What was found out that ends it. */
   const found = Deferred.makeUnsafe<LossReason>()
   // A renewal and a write each test the text that the other one replaces.
   const writing = Semaphore.makeUnsafe(1)
+
+  const withinHold = <A, E>(effect: Effect.Effect<A, E>) =>
+    Effect.suspend(() => hold === undefined ? effect : Effect.withParentSpan(effect, hold))
 
   const lostFor = (reason: LossReason) => new LockLost({ ...where, reason, nowNanos: clock.currentTimeNanosUnsafe() })
 
@@ -165,8 +181,15 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     yield* afterWrite
     return after
   })
-  const write = (operations: ReadonlyArray<JsonPatchOperation>) => writing.withPermits(1)(writeNow(operations))
-  const renew = writing.withPermits(1)(writeNow()).pipe(Effect.asVoid, Effect.catchTag("OperationsRefused", Effect.die))
+  const write = (operations: ReadonlyArray<JsonPatchOperation>) =>
+    writing.withPermits(1)(writeNow(operations)).pipe(Effect.withSpan("KubeLock.write", { attributes }))
+  const renew = writing.withPermits(1)(writeNow()).pipe(
+    Effect.asVoid,
+    Effect.catchTag("OperationsRefused", Effect.die),
+    Effect.tap(() => LockMetrics.renewed(true)),
+    Effect.tapError(() => LockMetrics.renewed(false)),
+    Effect.withSpan("KubeLock.renew", { attributes })
+  )
 
   const renewals = Effect.gen(function*() {
     while (true) {
@@ -176,13 +199,15 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
         yield* Effect.sleep(Duration.nanos(dueInNanos))
         continue
       }
-      const answer = yield* Effect.result(Effect.withSpan(renew, "KubeLock.renew", { attributes: spanOf(lease) }))
-      yield* LockMetrics.renewed(Result.isSuccess(answer))
+      const answer = yield* Effect.result(withinHold(renew))
       if (Result.isSuccess(answer)) continue
       const error = answer.failure
       if (!(error instanceof KubeError)) return
       if (problem === undefined) {
-        yield* annotated(Effect.logWarning("A lock could not be renewed yet; unless it can in time, it is lost", error))
+        yield* Effect.logWarning("A lock could not be renewed yet; unless it can in time, it is lost").pipe(
+          annotated(error),
+          withinHold
+        )
       }
       problem = error
       const pause = Duration.times(terms.renewEvery, pausePerRenewal)
@@ -202,19 +227,20 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     Effect.flatMap((answer) =>
       Option.isSome(answer)
         ? Effect.void
-        : Effect.logWarning("A lock could not be released in time; it is held until it expires")
+        : annotated()(Effect.logWarning("A lock could not be released in time; it is held until it expires"))
     ),
     Effect.catchIf(isLoss, (error) =>
       // One that is known to be lost has been told of.
       over?.reason._tag === "Released"
         ? Effect.andThen(
           LockMetrics.lost(reasonOf(error)._tag),
-          Effect.logWarning("A lock was lost before it could be released", error)
+          annotated(error)(Effect.logWarning("A lock was lost before it could be released"))
         )
         : Effect.void),
-    Effect.catch((error) => Effect.logWarning("A lock could not be released; it is held until it expires", error)),
-    Effect.withSpan("KubeLock.release", { attributes: spanOf(lease) }),
-    annotated
+    Effect.catch((error) =>
+      annotated(error)(Effect.logWarning("A lock could not be released; it is held until it expires"))
+    ),
+    Effect.withSpan("KubeLock.release", { attributes })
   )
 
   const guard = Effect.gen(function*() {
@@ -228,9 +254,9 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
       endWith(error)
       Deferred.doneUnsafe(lost, Effect.fail(error))
       yield* LockMetrics.lost(error.reason._tag)
-      yield* annotated(Effect.logError("A lock was lost", error))
+      yield* Effect.logError("A lock was lost").pipe(annotated(error), withinHold)
       // Nobody else may have it yet, and then nobody has to wait until it expires.
-      if (error.reason._tag === "NotRenewed") yield* Effect.forkIn(remove, scope)
+      if (error.reason._tag === "NotRenewed") yield* Effect.forkIn(withinHold(remove), scope)
       return
     }
   })
@@ -270,16 +296,11 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
       endWith(lostFor(new Released()))
       guarding?.interruptUnsafe()
       return remove
-    })
+    }),
+    heldDuring: (span) => {
+      hold = span
+    }
   }
-})
-
-/** What spans say of a lock that is held. */
-export const spanOf = ({ fencingToken, name, owner, resource }: Lease) => ({
-  "kubelock.lock": name,
-  "kubelock.resource": ResourceRef.describe(resource),
-  "kubelock.owner": owner,
-  "kubelock.fencing_token": String(fencingToken)
 })
 
 type NotMine = MalformedRecord | NotFound | OwnerMismatch

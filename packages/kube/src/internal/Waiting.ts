@@ -17,9 +17,10 @@ import {
 } from "@kubelock/core"
 import { Clock, Duration, Effect, Option, Random, Result } from "effect"
 import type { ObjectMetadata } from "../AnnotationStore.ts"
-import * as ResourceRef from "../ResourceRef.ts"
+import type * as ResourceRef from "../ResourceRef.ts"
 import * as Turns from "../Turns.ts"
 import { type AcquireRequest, type Attempts, now, type Refused, type Restore, type Taken, takenBy } from "./Attempts.ts"
+import * as Attributes from "./Attributes.ts"
 import type { ObjectView } from "./ObjectView.ts"
 import type { Instant } from "./Operation.ts"
 
@@ -65,9 +66,7 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
       if (Duration.isLessThan(waited, nextWord)) return
       nextWord = Duration.times(nextWord, 2)
       yield* Effect.logInfo(`Still waiting for a lock after ${Duration.format(waited)}`).pipe(Effect.annotateLogs({
-        "kubelock.lock": requests.map(({ lock }) => lock).join(", "),
-        "kubelock.resource": ResourceRef.describe(resource),
-        "kubelock.owner": requests[0]?.owner,
+        ...Attributes.ofLocks(requests.map(({ lock, owner }) => ({ resource, name: lock, owner }))),
         "kubelock.holder": records.map((record) => describeHolder(record, wallNanos)).join("; ")
       }))
     }

@@ -1,0 +1,263 @@
+import { assert, describe, it } from "@effect/vitest"
+import { KubeLock } from "@kubelock/kube"
+import { KubeApiServer } from "@kubelock/testing"
+import { Clock, Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { apiServerWorld, storeOfServer } from "./suites/apiServerWorld.ts"
+import * as Scenes from "./suites/lockScenes.ts"
+import { namesIn, promised } from "./suites/observabilityDocs.ts"
+import { endOf, measuredIn, observed, pathOf, type Telemetry } from "./suites/telemetry.ts"
+import { World } from "./suites/World.ts"
+
+// What docs/OBSERVABILITY.md says is seen, seen.
+
+const lock = { "kubelock.lock": "x", "kubelock.resource": "configmaps/object in default", "kubelock.owner": "me" }
+
+const logged = ({ logs }: Telemetry) => logs.map(({ level, text }) => `${level} ${text}`)
+
+const named = ({ spans }: Telemetry, name: string) => spans.filter((span) => span.name === name)
+
+/** A metric of Effect's own, or none of a lock's. */
+const counted = (telemetry: Telemetry, prefix: string) =>
+  Object.fromEntries(Object.entries(measuredIn(telemetry)).filter(([name]) => name.startsWith(prefix)))
+
+const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+/** Over HTTP: a lock that must be waited for, and is held past a renewal. */
+const overHttp = Effect.gen(function*() {
+  const { object, put } = yield* World
+  const resource = yield* object({ [Scenes.key]: Scenes.heldBy("go", yield* Clock.currentTimeNanos) })
+  const server = yield* KubeApiServer
+  const lock = yield* KubeLock.make({ resource, name: "x", owner: "me" })
+  const requests = (count: number) =>
+    Effect.repeat(turn, {
+      until: () =>
+        Effect.map(server.requests, (all) => all.filter(({ status }) => status !== "pending").length >= count)
+    })
+  const fiber = yield* Effect.forkChild(lock.withLock(Effect.sleep("15 seconds")))
+  yield* Effect.repeat(turn, { until: () => Effect.map(server.openWatches, (open) => open > 0) })
+  yield* put(resource, { other: "x" })
+  yield* requests(3)
+  yield* Effect.repeat(Effect.andThen(turn, TestClock.adjust("100 millis")), {
+    until: () => fiber.pollUnsafe() !== undefined
+  })
+  yield* Fiber.join(fiber)
+}).pipe(
+  Effect.withSpan("caller"),
+  Effect.provide(
+    Layer.fresh(KubeLock.layer.pipe(
+      Layer.provideMerge(storeOfServer),
+      Layer.provideMerge(apiServerWorld),
+      Layer.provideMerge(KubeApiServer.layer())
+    ))
+  )
+)
+
+describe("the spans", () => {
+  it.effect("of a section are part of the span of its lock being held", () =>
+    Effect.gen(function*() {
+      const { spans } = yield* observed(Scenes.renewed)
+      assert.deepStrictEqual(spans.map((span) => pathOf(span).join(" < ")), [
+        "caller",
+        "KubeLock.acquire < caller",
+        "KubeLock.wait < KubeLock.acquire < caller",
+        "KubeLock.hold < caller",
+        "work < KubeLock.hold < caller",
+        "KubeLock.renew < KubeLock.hold < caller",
+        "KubeLock.renew < KubeLock.hold < caller",
+        "KubeLock.release < caller"
+      ])
+      assert.isTrue(spans.every((span) => endOf(span) === "success"))
+    }))
+
+  it.effect("say which lock, on which object, for whom, and with which token", () =>
+    Effect.gen(function*() {
+      const seen = yield* observed(Scenes.renewed)
+      const token = named(seen, "KubeLock.hold")[0]?.attributes.get("kubelock.fencing_token")
+      assert.match(String(token), /^\d+$/)
+      for (const name of ["KubeLock.acquire", "KubeLock.hold", "KubeLock.renew", "KubeLock.release"]) {
+        const [span] = named(seen, name)
+        assert.deepStrictEqual(Object.fromEntries(span!.attributes), { ...lock, "kubelock.fencing_token": token }, name)
+      }
+      assert.deepStrictEqual(Object.fromEntries(named(seen, "KubeLock.wait")[0]!.attributes), lock)
+    }))
+
+  it.effect("of several locks name them all, in the order in which they were asked for", () =>
+    Effect.gen(function*() {
+      const seen = yield* observed(Scenes.several)
+      assert.strictEqual(named(seen, "KubeLock.acquire")[0]?.attributes.get("kubelock.lock"), "b, a")
+      assert.deepStrictEqual(named(seen, "KubeLock.hold").map(({ attributes }) => attributes.get("kubelock.lock")), [
+        "a",
+        "b"
+      ])
+    }))
+
+  it.effect("of single attempts say as much", () =>
+    Effect.gen(function*() {
+      const seen = yield* observed(Scenes.attempts)
+      const attributesOf = (name: string) => named(seen, name).map(({ attributes }) => [...attributes.keys()])
+      const [common, token] = [Object.keys(lock), "kubelock.fencing_token"]
+      assert.deepStrictEqual(attributesOf("KubeLock.acquire")[0], [...common, token])
+      assert.deepStrictEqual(attributesOf("KubeLock.acquire")[1], common)
+      assert.deepStrictEqual(attributesOf("KubeLock.renew"), [[...common, token]])
+      assert.deepStrictEqual(attributesOf("KubeLock.release"), [[...common, token], common])
+      assert.deepStrictEqual(named(seen, "KubeLock.releaseAll")[0]?.attributes.get("kubelock.lock"), "a, b")
+    }))
+
+  it.effect("of a refused write are no error, and its status is told; nothing of a watch is part of anybody's trace", () =>
+    Effect.gen(function*() {
+      const seen = yield* observed(overHttp)
+      const requests = named(seen, "KubeTransport.request")
+      const told = requests.map((span) => [
+        pathOf(span)[1],
+        span.attributes.get("http.request.method"),
+        span.attributes.get("http.response.status_code"),
+        span.attributes.get("kubelock.watch"),
+        endOf(span)
+      ])
+      assert.deepStrictEqual(told, [
+        ["KubeLock.wait", "PATCH", 422, false, "success"],
+        ["KubeLock.wait", "GET", 200, false, "success"],
+        [undefined, "GET", 200, true, "success"],
+        ["KubeLock.wait", "PATCH", 200, false, "success"],
+        ["KubeLock.renew", "PATCH", 200, false, "success"],
+        ["KubeLock.release", "PATCH", 200, false, "success"]
+      ])
+      assert.match(
+        String(requests[0]?.attributes.get("url.path")),
+        /^\/api\/v1\/namespaces\/default\/configmaps\/object-0$/
+      )
+      assert.deepStrictEqual(counted(seen, "kubelock_conflicts"), { "kubelock_conflicts_total{}": 1 })
+      assert.property(measuredIn(seen), "kubelock_clock_offset_seconds{}")
+    }))
+})
+
+describe("the logs", () => {
+  it.effect("say nothing where all is well", () =>
+    Effect.gen(function*() {
+      for (const scene of [Scenes.renewed, Scenes.outcomes, Scenes.written, Scenes.several]) {
+        assert.deepStrictEqual((yield* observed(scene)).logs, [])
+      }
+    }))
+
+  it.effect("tell who waits long, ever more seldom, and for whom", () =>
+    Effect.gen(function*() {
+      const { logs } = yield* observed(Scenes.waited)
+      assert.deepStrictEqual(logs.map(({ level, span }) => [level, span]), [
+        ["Info", "KubeLock.wait"],
+        ["Info", "KubeLock.wait"]
+      ])
+      assert.strictEqual(logs[0]?.text, "Still waiting for a lock after 1m")
+      assert.deepInclude(logs[0]?.attributes, lock)
+      assert.match(String(logs[0]?.attributes["kubelock.holder"]), /^"go" since 1970-01-01T00:00:00Z/)
+    }))
+
+  it.effect("warn of the first renewal that fails, and not of those after it", () =>
+    Effect.gen(function*() {
+      const seen = yield* observed(Scenes.notRenewedAtOnce)
+      const text = "Warn A lock could not be renewed yet; unless it can in time, it is lost"
+      assert.deepStrictEqual(logged(seen), [text, text])
+      assert.include(seen.logs[0]?.attributes["kubelock.problem"], "you may not")
+      assert.deepInclude(seen.logs[0]?.attributes, lock)
+      const renewals = counted(seen, "kubelock_renewals")
+      assert.isAbove(renewals["kubelock_renewals_total{outcome=failed}"]!, 2)
+      assert.isAbove(renewals["kubelock_renewals_total{outcome=renewed}"]!, 1)
+      assert.isTrue(named(seen, "KubeLock.renew").map(endOf).includes("failure"))
+    }))
+
+  it.effect.each(Object.entries(Scenes.losses))(
+    "are an error when a lock is lost: %s",
+    ([reason, scene]) =>
+      Effect.gen(function*() {
+        const seen = yield* observed(scene)
+        const errors = seen.logs.filter(({ level }) => level === "Error")
+        assert.deepStrictEqual(errors.map(({ text }) => text), ["A lock was lost"])
+        assert.deepInclude(errors[0]?.attributes, lock)
+        assert.include(errors[0]?.attributes["kubelock.problem"], `"me" has lost lock "x"`)
+        assert.strictEqual(errors[0]?.span, "KubeLock.hold")
+        assert.deepStrictEqual(counted(seen, "kubelock_losses"), { [`kubelock_losses_total{reason=${reason}}`]: 1 })
+        assert.deepStrictEqual(named(seen, "work").map(endOf), ["interruption"])
+        assert.strictEqual(measuredIn(seen)["kubelock_held{}"], 0)
+      })
+  )
+
+  it.effect("warn at the end of a section whose lock was lost unseen, which counts as a loss", () =>
+    Effect.gen(function*() {
+      const seen = yield* observed(Scenes.lostAtRelease)
+      assert.deepStrictEqual(logged(seen), ["Warn A lock was lost before it could be released"])
+      assert.deepStrictEqual(counted(seen, "kubelock_losses"), { "kubelock_losses_total{reason=Broken}": 1 })
+    }))
+
+  it.effect("warn of what may stay on the object", () =>
+    Effect.gen(function*() {
+      const notReleased = yield* observed(Scenes.notReleased)
+      assert.deepStrictEqual(logged(notReleased), ["Warn A lock could not be released; it is held until it expires"])
+      assert.deepStrictEqual(notReleased.logs[0]?.span, "KubeLock.release")
+      const notInTime = yield* observed(Scenes.notReleasedInTime)
+      assert.deepStrictEqual(logged(notInTime), [
+        "Warn A lock could not be released in time; it is held until it expires"
+      ])
+      assert.deepInclude(notInTime.logs[0]?.attributes, lock)
+      const left = yield* observed(Scenes.leftBehind)
+      assert.deepStrictEqual(logged(left), [
+        "Warn A lock may have been left behind, and will then be held until it expires"
+      ])
+      assert.strictEqual(left.logs[0]?.attributes["kubelock.annotations"], Scenes.key)
+    }))
+
+  it.effect("say once that an object cannot be watched", () =>
+    Effect.gen(function*() {
+      const { logs } = yield* observed(Scenes.unwatched)
+      assert.deepStrictEqual(logs.map(({ level, text }) => [level, text.slice(0, 27)]), [
+        ["Warn", "An object cannot be watched"]
+      ])
+      assert.include(logs[0]?.attributes["kubelock.problem"], "you may not")
+    }))
+
+  it.effect("say when the clock is off, and again only after it was right", () =>
+    Effect.gen(function*() {
+      const { logs } = yield* observed(Scenes.clockOff)
+      assert.deepStrictEqual(logs.map(({ level, text }) => [level, text.slice(0, text.indexOf("'s. Clocks"))]), [
+        ["Warn", "This machine's clock is 10s ahead of the API server"],
+        ["Warn", "This machine's clock is 10s behind the API server"]
+      ])
+    }))
+})
+
+describe("the metrics", () => {
+  it.effect("count acquisitions by how they ended, and what is held", () =>
+    Effect.gen(function*() {
+      const seen = yield* observed(Scenes.outcomes)
+      const outcome = (outcome: string) => `kubelock_acquisitions_total{outcome=${outcome}}`
+      assert.deepStrictEqual(counted(seen, "kubelock_acquisitions"), {
+        [outcome("acquired")]: 3,
+        [outcome("handed over")]: 1,
+        [outcome("unavailable")]: 1,
+        [outcome("failed")]: 1,
+        [outcome("timed out")]: 1,
+        [outcome("interrupted")]: 1
+      })
+      assert.deepStrictEqual(counted(seen, "kubelock_held"), { "kubelock_held{}": 0 })
+      assert.deepStrictEqual(counted(seen, "kubelock_wait"), { "kubelock_wait_seconds{}": 2 })
+      assert.deepStrictEqual(counted(seen, "kubelock_hold"), { "kubelock_hold_seconds{}": 4 })
+    }))
+
+  it.effect("count renewals that somebody asked for, and no fenced writes", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(counted(yield* observed(Scenes.written), "kubelock_renewals"), {
+        "kubelock_renewals_total{outcome=renewed}": 1
+      })
+    }))
+})
+
+it.effect("docs/OBSERVABILITY.md names what is seen, and nothing else", () =>
+  Effect.gen(function*() {
+    const { losses, ...scenes } = Scenes
+    const all = [
+      overHttp,
+      ...Object.values(losses),
+      ...Object.values(scenes).filter((scene) => Effect.isEffect(scene))
+    ]
+    const seen = yield* Effect.forEach(all, (scene) => observed(scene))
+    assert.deepStrictEqual(namesIn(seen), promised)
+  }))
