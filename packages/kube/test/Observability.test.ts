@@ -214,7 +214,7 @@ describe("the logs", () => {
       assert.include(logs[0]?.attributes["kubelock.problem"], "you may not")
     }))
 
-  it.effect("say when the clock is off, and again only after it was right", () =>
+  it.effect("say when the clock is off, and again only after it was right, whatever the tolerance of other locks", () =>
     Effect.gen(function*() {
       const { logs } = yield* observed(Scenes.clockOff)
       assert.deepStrictEqual(logs.map(({ level, text }) => [level, text.slice(0, text.indexOf("'s. Clocks"))]), [

@@ -79,14 +79,18 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       ).pipe(Effect.annotateLogs({ ...Attributes.ofObject(resource), ...Attributes.ofProblem(error) }))
     })
 
-  let isClockOff = false
+  /** The tolerances, in milliseconds, that the clock is off by more than: locks may differ in theirs. */
+  const exceeded = new Set<number>()
   const checkClock = ({ takeoverDelayNanos, terms: { safetyMargin } }: Settings) =>
     Effect.flatMap(store.clockOffset, (offset) => {
       const offMillis = offset === undefined ? 0 : ClockOffset.certainMillis(offset)
       const tolerance = Duration.sum(safetyMargin, Duration.nanos(takeoverDelayNanos))
-      const wasOff = isClockOff
-      isClockOff = Math.abs(offMillis) > Duration.toMillis(tolerance)
-      if (!isClockOff || wasOff) return Effect.void
+      const toleranceMillis = Duration.toMillis(tolerance)
+      const wasOff = exceeded.has(toleranceMillis)
+      const isOff = Math.abs(offMillis) > toleranceMillis
+      if (isOff) exceeded.add(toleranceMillis)
+      else exceeded.delete(toleranceMillis)
+      if (!isOff || wasOff) return Effect.void
       return Effect.logWarning(
         `This machine's clock is ${Duration.format(Duration.millis(Math.abs(offMillis)))} ${
           offMillis > 0 ? "ahead of" : "behind"
