@@ -19,12 +19,16 @@ const onRealControlPlane = {
   }
 }
 
+// Tests that are examples, as a user would write them.
+const examples = { extends: true as const, test: { name: "examples", include: ["docs/examples/**/*.test.ts"] } }
+
 export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [
       ...["core", "kube", "testing", "demo", "checks"].map(project),
+      examples,
       ...((process.env["KUBEBUILDER_ASSETS"] ?? "") === "" ? [] : [onRealControlPlane])
     ]
   }
