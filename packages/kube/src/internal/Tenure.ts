@@ -165,7 +165,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     }).pipe(
       Attempts.forPurpose(operations === undefined ? "renew" : "write under", [name], owner),
       Effect.catchIf(isLoss, (error) => {
-        const reason = reasonOf(error)
+        const reason = reasonOf(error, id)
         Deferred.doneUnsafe(found, Effect.succeed(reason))
         return Effect.fail(lostFor(reason))
       })
@@ -177,7 +177,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
       problem = undefined
       // The watch may have been given up meanwhile.
       if (terms.watch) yield* view.follow(after)
-    }
+    } else if (operations === undefined) return yield* over ?? lostFor(notRenewed())
     yield* afterWrite
     return after
   })
@@ -233,7 +233,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
       // One that is known to be lost has been told of.
       over?.reason._tag === "Released"
         ? Effect.andThen(
-          LockMetrics.lost(reasonOf(error)._tag),
+          LockMetrics.lost(reasonOf(error, id)._tag),
           annotated(error)(Effect.logWarning("A lock was lost before it could be released"))
         )
         : Effect.void),
@@ -311,14 +311,15 @@ const isLoss = (error: { readonly _tag: string }): error is NotMine | Gone =>
   error._tag === "MalformedRecord" || error._tag === "NotFound" || error._tag === "OwnerMismatch" ||
   isResourceNotFound(error)
 
-const reasonOf = (error: NotMine | KubeError): LossReason => {
+const reasonOf = (error: NotMine | KubeError, id: string): LossReason => {
   switch (error._tag) {
     case "KubeError":
       return new ObjectDeleted()
     case "MalformedRecord":
       return new Broken()
     case "NotFound":
-      return error.expired === undefined ? new Broken() : new TakenOver({ holder: error.expired })
+      if (error.expired === undefined) return new Broken()
+      return error.expired.id === id ? new NotRenewed({}) : new TakenOver({ holder: error.expired })
     case "OwnerMismatch":
       return new TakenOver({ holder: error.holder })
   }
