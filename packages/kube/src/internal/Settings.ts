@@ -56,7 +56,7 @@ export const make = (options: ManagedLockOptions, owner: string): Result.Result<
       options.safetyMargin,
       Duration.min(Duration.times(ttl, marginPerTtl), largestDefaultMargin)
     )
-    const spare = Duration.subtract(Duration.subtract(ttl, safetyMargin), renewEvery)
+    const spare = Duration.max(Duration.zero, Duration.subtract(Duration.subtract(ttl, safetyMargin), renewEvery))
     const requestTimeout = yield* duration(
       "requestTimeout",
       options.requestTimeout,
