@@ -42,6 +42,8 @@ export interface Sent {
   readonly path: string
   readonly keys: ReadonlyArray<string>
   readonly hasOperations: boolean
+  /** How long the caller allows. */
+  readonly timeoutMillis: number
 }
 
 /** The store, as a test has it in hand. */
@@ -96,7 +98,12 @@ const controlled = Layer.effectContext(Effect.gen(function*() {
     made: Effect.Effect<A, E>
   ) =>
     Effect.gen(function*() {
-      const sent = { ...request, number: log.length + 1, atMillis: yield* monotonicMillis }
+      const sent = {
+        ...request,
+        number: log.length + 1,
+        atMillis: yield* monotonicMillis,
+        timeoutMillis: Duration.toMillis(yield* RequestTimeout)
+      }
       log.push(sent)
       const { after = Effect.void, before = Effect.void, instead, isMade = true } = fateOf(sent) ?? {}
       yield* before
