@@ -24,7 +24,6 @@ import {
   Exit,
   JsonPointer,
   Option,
-  Predicate,
   RcMap,
   Result,
   Scope,
@@ -55,6 +54,12 @@ interface Place {
   readonly view: ObjectView.ObjectView
   /** The lane of a lock, by its name. */
   readonly laneOf: (lock: string) => Effect.Effect<Lane.Lane, never, Scope.Scope>
+}
+
+/** A lock that is waited for, and who has it, as far as this process can tell. */
+interface WaitedFor {
+  readonly settings: Settings
+  readonly holder: Holder | undefined
 }
 
 /** A lock that somebody in this process has, until the scope is closed. */
@@ -224,19 +229,20 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     return { held, span }
   })
 
-  /** Waits for locks of one object, and takes them all at once. `heldBy` is told how to see who has one of them. */
+  /** Waits for locks of one object, and takes them all at once. `sayWaiting` is told how to see for which, and who has it. */
   const acquireOfOne = Effect.fnUntraced(function*(
     group: ReadonlyArray<Settings>,
     restore: Restore,
-    heldBy: (see: () => Holder | undefined) => void
+    sayWaiting: (see: () => WaitedFor) => void
   ) {
     const [first] = group
     if (first === undefined) return []
     const scope = yield* Effect.scope
     const place = yield* placeOf(first)
     const berths: Array<Berth> = []
-    heldBy(() =>
-      group.map((settings, index) => holderOf(place, settings, berths[index])).find(Predicate.isNotUndefined)
+    sayWaiting(() =>
+      group.map((settings, index): WaitedFor => ({ settings, holder: holderOf(place, settings, berths[index]) }))
+        .find(({ holder }) => holder !== undefined) ?? { settings: first, holder: undefined }
     )
     for (const settings of group) {
       const berthScope = yield* Scope.fork(scope)
@@ -267,18 +273,17 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       Effect.gen(function*() {
         const startedAtNanos = yield* Clock.monotonicTimeNanos
         const mine = yield* Scope.fork(yield* Effect.scope)
-        let whoHolds: () => Holder | undefined = () => undefined
+        let waitedFor = (): WaitedFor => ({ settings: all[0]!, holder: undefined })
         const groups = groupsOf(all)
         const taking = Effect.uninterruptibleMask((restore) =>
           Effect.forEach(groups, (group) =>
             acquireOfOne(group, restore, (see) => {
-              whoHolds = see
+              waitedFor = see
             }))
         )
         const waitAtMost = all.map(({ waitAtMost }) => waitAtMost).reduce(Duration.min, Duration.infinity)
         const timedOut = Effect.flatMap(Clock.currentTimeNanos, (nowNanos) => {
-          const holder = whoHolds()
-          const { name, owner, resource } = all[0]!
+          const { holder, settings: { name, owner, resource } } = waitedFor()
           return Effect.fail(
             new WaitTimeout({
               lock: name,
