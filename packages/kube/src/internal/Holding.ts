@@ -247,13 +247,14 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     for (const settings of group) {
       const berthScope = yield* Scope.fork(scope)
       const lane = yield* Scope.provide(place.laneOf(settings.name), berthScope)
-      berths.push({ settings, lane, scope: berthScope })
+      const berth = { settings, lane, scope: berthScope }
+      berths.push(berth)
       yield* restore(Scope.provide(Lane.enter(lane), berthScope))
+      // Who wants others besides may have to wait for those, and must not keep this one from everybody meanwhile.
+      if (group.length > 1 || !(yield* isLeftFor(berth))) yield* Lane.release(lane)
     }
-    const [only] = berths
-    const isLeft = berths.length === 1 && only !== undefined && (yield* isLeftFor(only))
+    const isLeft = berths.every(({ lane }) => lane.tenure !== undefined)
     if (!isLeft) {
-      for (const { lane } of berths) yield* Lane.release(lane)
       const requests = yield* Effect.forEach(group, requestOf)
       const taken = yield* first.run(
         Waiting.acquire({ attempts, view: place.view, resource: first.resource, requests, restore })

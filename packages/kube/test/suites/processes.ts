@@ -12,7 +12,7 @@ import {
   type ObjectChange,
   ResourceRef
 } from "@kubelock/kube"
-import { Clock, Context, Effect, Exit, Layer, Scope, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Layer, Scope, Stream } from "effect"
 
 /** The object that tests of one object lock. */
 export const resource = ResourceRef.configMap({ namespace: "default", name: "object" })
@@ -161,4 +161,13 @@ export const hold = Effect.fnUntraced(function*(lock: ManagedLock) {
   const scope = yield* Scope.fork(yield* Effect.scope)
   const held: HeldLock["Service"] = yield* Scope.provide(lock.acquire, scope)
   return { held, release: Scope.close(scope, Exit.void) }
+})
+
+/**
+ * Does it again and again up to this time. Under a test clock nothing must be on its way when a test ends: what waits for an
+ * answer cannot be interrupted, and nobody moves the clock any more.
+ */
+export const until = Effect.fnUntraced(function*<A, E, R>(end: Duration.Input, effect: Effect.Effect<A, E, R>) {
+  const endMillis = Duration.toMillis(end)
+  while ((yield* Clock.currentTimeMillis) < endMillis) yield* effect
 })

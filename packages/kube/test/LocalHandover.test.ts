@@ -1,0 +1,191 @@
+import { assert, describe, it } from "@effect/vitest"
+import { HeldLock, type ManagedLockOptions } from "@kubelock/kube"
+import { Duration, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { hold, key, makeCluster, makeSections, resource, until } from "./suites/processes.ts"
+
+// When a lock passes from one fiber of a process to the next without a request, and what each of them has then.
+
+/** Which sections of these lengths, queued in this order behind one another, shared an acquisition, and what was asked. */
+const run = Effect.fnUntraced(function*(
+  sections: ReadonlyArray<{ readonly millis: number; readonly options?: Partial<ManagedLockOptions> }>
+) {
+  const cluster = yield* makeCluster()
+  const process = yield* cluster.start("p")
+  const fibers = yield* Effect.forEach(sections, ({ millis, options }) =>
+    Effect.gen(function*() {
+      const lock = yield* process.make(options)
+      const section = Effect.gen(function*() {
+        const { fencingToken, id } = yield* HeldLock
+        yield* Effect.sleep(Duration.millis(millis))
+        return { id, fencingToken }
+      })
+      const fiber = yield* Effect.forkChild(lock.withLock(section))
+      yield* TestClock.adjust(0)
+      return fiber
+    }))
+  yield* TestClock.adjust("10 seconds")
+  const held = yield* Effect.forEach(fibers, Fiber.join)
+  assert.deepStrictEqual(yield* cluster.annotations, {})
+  return { held, requests: cluster.requests.map(({ method }) => method) }
+})
+
+const distinct = (values: ReadonlyArray<unknown>) => new Set(values).size
+
+describe("a lock passes from one fiber to the next", () => {
+  it.effect("without a request, with its id and its fencing token", () =>
+    Effect.gen(function*() {
+      const { held, requests } = yield* run(Array.from({ length: 5 }, () => ({ millis: 10 })))
+      assert.strictEqual(distinct(held.map(({ id }) => id)), 1)
+      assert.strictEqual(distinct(held.map(({ fencingToken }) => fencingToken)), 1)
+      assert.deepStrictEqual(requests, ["PATCH", "PATCH"])
+    }))
+
+  it.effect("for 100 ms after it was taken, and is then given back and contended for anew", () =>
+    Effect.gen(function*() {
+      const { held } = yield* run([{ millis: 60 }, { millis: 39 }, { millis: 1 }, { millis: 10 }])
+      assert.deepStrictEqual(held.map(({ id }) => held.findIndex((other) => other.id === id)), [0, 0, 0, 3])
+      assert.isTrue(held[3]!.fencingToken > held[0]!.fencingToken)
+    }))
+
+  it.effect("for as long as it is told to", () =>
+    Effect.gen(function*() {
+      const options = { localHandover: "1 second" } as const
+      const { held } = yield* run([600, 399, 1, 10].map((millis) => ({ millis, options })))
+      assert.deepStrictEqual(held.map(({ id }) => held.findIndex((other) => other.id === id)), [0, 0, 0, 3])
+    }))
+
+  it.effect("never, where that is turned off", () =>
+    Effect.gen(function*() {
+      const options = { localHandover: 0 }
+      const { held, requests } = yield* run(Array.from({ length: 3 }, () => ({ millis: 1, options })))
+      assert.strictEqual(distinct(held.map(({ id }) => id)), 3)
+      assert.strictEqual(distinct(held.map(({ fencingToken }) => fencingToken)), 3)
+      assert.isAtLeast(requests.length, 6)
+    }))
+
+  const different: ReadonlyArray<Partial<ManagedLockOptions>> = [
+    { owner: "another" },
+    { ttl: "31 seconds" },
+    { renewEvery: "5 seconds" },
+    { safetyMargin: "2 seconds" },
+    { requestTimeout: "1 second" },
+    { watch: false }
+  ]
+
+  it.effect.each(different)("never to one that wants another lease: %o", (options) =>
+    Effect.gen(function*() {
+      const { held } = yield* run([{ millis: 1 }, { millis: 1, options }, { millis: 1 }])
+      assert.strictEqual(distinct(held.map(({ id }) => id)), 3)
+    }))
+
+  it.effect("to one that waits for it no longer than so", () =>
+    Effect.gen(function*() {
+      const { held } = yield* run([{ millis: 1 }, { millis: 1, options: { waitAtMost: "1 second" } }])
+      assert.strictEqual(distinct(held.map(({ id }) => id)), 1)
+    }))
+})
+
+describe("a lock that is not held any more", () => {
+  it.effect("is not handed on", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const lock = yield* (yield* cluster.start("p")).make()
+      const first = yield* hold(lock)
+      const waiting = yield* Effect.forkChild(hold(lock))
+      yield* TestClock.adjust(0)
+      const { [key]: text } = yield* cluster.annotations
+      yield* cluster.store.edit(resource, [{ key, expected: text, value: undefined }])
+      yield* TestClock.adjust(0)
+      assert.isFalse(yield* first.held.isHeld)
+      yield* first.release
+      yield* TestClock.adjust("50 millis")
+      const second = yield* Fiber.join(waiting)
+      assert.notStrictEqual(second.held.id, first.held.id)
+      assert.isTrue(yield* second.held.isHeld)
+      yield* second.release
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+})
+
+describe("the section that has ended", () => {
+  const both = Effect.gen(function*() {
+    const cluster = yield* makeCluster()
+    const lock = yield* (yield* cluster.start("p")).make()
+    const first = yield* hold(lock)
+    const waiting = yield* Effect.forkChild(hold(lock))
+    yield* TestClock.adjust(0)
+    yield* first.release
+    yield* TestClock.adjust(0)
+    const second = yield* Fiber.join(waiting)
+    assert.strictEqual(second.held.id, first.held.id)
+    return { cluster, first: first.held, second }
+  })
+
+  it.effect("has nothing to say about the lock any more, which the next one holds", () =>
+    Effect.gen(function*() {
+      const { cluster, first, second } = yield* both
+      cluster.requests.length = 0
+      assert.isFalse(yield* first.isHeld)
+      assert.isTrue(Duration.isZero(yield* first.remaining))
+      for (const late of [first.renew, Effect.asVoid(first.write([]))]) {
+        const error = yield* Effect.flip(late)
+        assert.strictEqual(error._tag === "LockLost" && error.reason._tag, "Released")
+      }
+      yield* first.release
+      assert.deepStrictEqual(cluster.requests, [])
+      assert.isTrue(yield* second.held.isHeld)
+      yield* second.held.renew
+      yield* second.held.write([{ op: "add", path: "/data", value: { by: "second" } }])
+      yield* second.release
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+
+  it.effect("has not lost the lock when the next one loses it", () =>
+    Effect.gen(function*() {
+      const { cluster, first, second } = yield* both
+      const lost = yield* Effect.forEach([first.lost, second.held.lost], (lost) => Effect.forkChild(Effect.flip(lost)))
+      yield* TestClock.adjust(0)
+      yield* cluster.objects.put(resource)
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(lost.map((fiber) => fiber.pollUnsafe() !== undefined), [false, true])
+    }))
+})
+
+describe("other processes", () => {
+  it.effect("get their turn, though one has always another fiber that waits", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster({ request: (_, answer) => Effect.delay(answer, "1 millis") })
+      const sections = makeSections()
+      for (const name of ["a", "b"]) {
+        const lock = yield* (yield* cluster.start(name)).make()
+        for (let fiber = 0; fiber < 4; fiber++) {
+          yield* Effect.forkChild(until("10 seconds", lock.withLock(sections.by(name, Effect.sleep("5 millis")))))
+        }
+      }
+      yield* TestClock.adjust("11 seconds")
+      const shares = ["a", "b"].map((name) => sections.entered.filter((entered) => entered === name).length)
+      assert.approximately(shares[0]! / shares[1]!, 1, 0.05)
+      assert.strictEqual(sections.most(), 1)
+    }))
+
+  it.effect("do not wait for a lock that was left to a fiber that waits for another one besides", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const process = yield* cluster.start("p")
+      const x = yield* hold(yield* process.make({ name: "x" }))
+      const y = yield* hold(yield* process.make({ name: "y" }))
+      const both = yield* process.makeAll([{ name: "x" }, { name: "y" }])
+      const waiting = yield* Effect.forkChild(both.withLocks(Effect.succeed("both")))
+      yield* TestClock.adjust(0)
+      yield* x.release
+      const other = yield* (yield* cluster.start("other")).make({ name: "x" })
+      const served = yield* Effect.forkChild(other.withLock(Effect.succeed("other")))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(served), "other")
+      yield* y.release
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(waiting), "both")
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+})
