@@ -150,6 +150,42 @@ describe("the section that has ended", () => {
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(lost.map((fiber) => fiber.pollUnsafe() !== undefined), [false, true])
     }))
+
+  it.effect("can still be told that it has lost the lock, if it has", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const lock = yield* (yield* cluster.start("p")).make()
+      const { held, release } = yield* hold(lock)
+      const waiting = yield* Effect.forkChild(lock.withLock(Effect.void))
+      yield* TestClock.adjust(0)
+      yield* cluster.objects.put(resource)
+      yield* TestClock.adjust("1 millis")
+      yield* release
+      assert.strictEqual((yield* Effect.flip(held.lost)).reason._tag, "Broken")
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(waiting)
+    }))
+})
+
+describe("a section that has given its lock back before its end", () => {
+  it.effect("goes on when the next one loses it", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const lock = yield* (yield* cluster.start("p")).make()
+      const early = yield* Effect.forkChild(lock.withLock(Effect.gen(function*() {
+        yield* Effect.sleep("1 millis")
+        yield* (yield* HeldLock).release
+        yield* Effect.sleep("1 second")
+        return "to its end"
+      })))
+      yield* TestClock.adjust(0)
+      const next = yield* Effect.forkChild(Effect.flip(lock.withLock(Effect.never)))
+      yield* TestClock.adjust("500 millis")
+      yield* cluster.objects.put(resource)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(next))._tag, "LockLost")
+      assert.strictEqual(yield* Fiber.join(early), "to its end")
+    }))
 })
 
 describe("other processes", () => {

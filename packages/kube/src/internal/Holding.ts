@@ -171,12 +171,14 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     const startedAtNanos = yield* Clock.monotonicTimeNanos
     const { fencingToken, id, name, owner, resource } = tenure.lease()
     let isReleased = false
+    let isLeft = false
     yield* Scope.addFinalizer(
       scope,
       Effect.gen(function*() {
         isReleased = true
         yield* LockMetrics.heldFor(Duration.nanos((yield* Clock.monotonicTimeNanos) - startedAtNanos))
         yield* run(leave(berth, tenure))
+        isLeft = lane.tenure === tenure
       })
     )
 
@@ -217,7 +219,8 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       record: Effect.sync(() => tenure.lease().record),
       remaining,
       isHeld: Effect.map(remaining, Duration.isPositive),
-      lost: tenure.lost,
+      // What becomes of it after it was left to the next is no loss of this one's.
+      lost: Effect.catch(tenure.lost, (error) => isLeft ? Effect.never : Effect.fail(error)),
       renew: whileHeld(run(tenure.renew)),
       release: Effect.uninterruptible(Scope.close(scope, Exit.void)),
       write: (operations) =>
