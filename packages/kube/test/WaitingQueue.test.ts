@@ -158,6 +158,6 @@ describe("a fiber that is interrupted", () => {
         yield* process.end
         assert.strictEqual(cluster.openWatches(), 0)
       }).pipe(Effect.scoped),
-    { arbitrary: { runs: 60 } }
+    { arbitrary: { runs: 150 } }
   )
 })
