@@ -19,7 +19,16 @@ import { Clock, Duration, Effect, Option, Random, Result } from "effect"
 import type { ObjectMetadata } from "../AnnotationStore.ts"
 import type * as ResourceRef from "../ResourceRef.ts"
 import * as Turns from "../Turns.ts"
-import { type AcquireRequest, type Attempts, now, type Refused, type Restore, type Taken, takenBy } from "./Attempts.ts"
+import {
+  type AcquireRequest,
+  type Attempts,
+  forPurpose,
+  now,
+  type Refused,
+  type Restore,
+  type Taken,
+  takenBy
+} from "./Attempts.ts"
 import * as Attributes from "./Attributes.ts"
 import type { ObjectView } from "./ObjectView.ts"
 import type { Instant } from "./Operation.ts"
@@ -80,7 +89,10 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
         Effect.catchTag("KubeError", () => Effect.as(followAnew, true))
       )
     )
-  const followAnew = Effect.flatMap(attempts.read(resource), view.follow)
+  const followAnew = attempts.read(resource).pipe(
+    Effect.flatMap(view.follow),
+    forPurpose("acquire", requests.map(({ lock }) => lock), requests[0]?.owner)
+  )
 
   const tryOnce = Effect.fnUntraced(function*(object: ObjectMetadata | undefined) {
     const isRead = view.following() !== "by watch"
