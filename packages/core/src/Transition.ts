@@ -182,7 +182,8 @@ export const acquireAll = (
  *
  * **Gotchas**
  *
- * A clock that was set back does not shorten the lock: `createdAt` never decreases.
+ * The new `createdAt` is later than the last, by a nanosecond at least. So a clock that was set back does not shorten the lock, and
+ * no two records of one acquisition are alike: each tells whether it was written.
  *
  * A holder that counts on a monotonic clock passes as *now* the last `createdAt` plus what that clock has counted since, and
  * the wall clock's time as `createdAtNanos`: then no jump of the wall clock makes its own lock look expired.
@@ -204,7 +205,10 @@ export const renew = (
       return notFound(request, state)
     case "Held": {
       if (isTheirs(request, state.record)) return notTheirs(request, state, nowNanos)
-      const createdAtNanos = [nowNanos, request.createdAtNanos ?? nowNanos].reduce(later, state.record.createdAtNanos)
+      const createdAtNanos = [nowNanos, request.createdAtNanos ?? nowNanos].reduce(
+        later,
+        state.record.createdAtNanos + 1n
+      )
       return Result.succeed(write(request, state.text, { ...state.record, createdAtNanos }))
     }
   }

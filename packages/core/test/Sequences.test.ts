@@ -42,7 +42,7 @@ const ofOwner = (owner: string): Array<Command> => [
       model.holder === undefined || isOver(model)
         ? "NotFound"
         : model.holder.owner === owner
-        ? { ...model, holder: { owner, sinceNanos: model.nowNanos } }
+        ? { ...model, holder: { owner, sinceNanos: laterThan(model.holder.sinceNanos, model.nowNanos) } }
         : "OwnerMismatch"
   },
   {
@@ -72,6 +72,9 @@ const commands: ReadonlyArray<Command> = [
     model: (model) => model.holder === undefined ? "NotFound" : { ...model, holder: undefined }
   }
 ]
+
+// No two records of one acquisition are alike.
+const laterThan = (nanos: bigint, nowNanos: bigint) => nowNanos > nanos ? nowNanos : nanos + 1n
 
 const holderOf = (annotations: AnnotationEdit.Annotations) => {
   const raw = Edit.get(annotations, LockName.toKey(lock))

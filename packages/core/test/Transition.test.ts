@@ -137,7 +137,7 @@ describe("Transition", () => {
       const { createdAtNanos, ...kept } = decision.success.record
       const { createdAtNanos: createdBefore, ...keptBefore } = before.record
       expect(kept).toEqual(keptBefore)
-      expect(createdAtNanos).toBe(createdBefore > nowNanos ? createdBefore : nowNanos)
+      expect(createdAtNanos).toBe(createdBefore >= nowNanos ? createdBefore + 1n : nowNanos)
     })
   })
 

@@ -3,17 +3,7 @@
  *
  * Everything here takes leases and requests that are valid.
  */
-import {
-  type AlreadyExists,
-  AnnotationEdit,
-  type InvalidConfig,
-  LockName,
-  LockRecord,
-  type MalformedRecord,
-  type NotFound,
-  type OwnerMismatch,
-  Transition
-} from "@kubelock/core"
+import type { AnnotationEdit, Transition } from "@kubelock/core"
 import { Cause, Clock, Data, Effect, Result } from "effect"
 import type { AnnotationStore, JsonPatchOperation, ObjectMetadata } from "../AnnotationStore.ts"
 import { Conflict, isConflict, KubeError } from "../KubeError.ts"
@@ -23,6 +13,7 @@ import * as ResourceRef from "../ResourceRef.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
 import * as Attributes from "./Attributes.ts"
 import * as Operation from "./Operation.ts"
+import * as Tasks from "./Tasks.ts"
 
 /** The monotonic clock first: what is counted from here must not begin later than what is written down. */
 export const now: Effect.Effect<Operation.Instant> = Effect.gen(function*() {
@@ -67,19 +58,13 @@ export interface Taken {
   readonly after: ObjectMetadata
 }
 
-/** What is wanted, and by which acquisition. */
-export type AcquireRequest = Transition.AcquireRequest & { readonly id: string }
-
 /** Locks of one object that are wanted, and what is believed of it. */
 export interface Acquisition {
   readonly resource: ResourceRef.ResourceRef
-  readonly requests: ReadonlyArray<AcquireRequest>
+  readonly requests: ReadonlyArray<Tasks.AcquireRequest>
   readonly believed?: AnnotationEdit.Annotations | undefined
   readonly restore?: Restore | undefined
 }
-
-type NotTaken = AlreadyExists | OwnerMismatch | MalformedRecord | InvalidConfig
-type NotMine = NotFound | OwnerMismatch | MalformedRecord
 
 /** What can be done to the locks of a store. */
 export type Attempts = ReturnType<typeof make>
@@ -186,11 +171,10 @@ export const make = (store: AnnotationStore["Service"]) => {
   const acquire = <E = never>(
     { believed, requests, resource, restore }: Acquisition,
     ending?: Task<Transition.RecordEdit, E>["ending"]
-  ): Effect.Effect<ReadonlyArray<Taken>, E | NotTaken | KubeError> =>
-    perform<Transition.RecordEdit, E | NotTaken>({
+  ): Effect.Effect<ReadonlyArray<Taken>, E | Tasks.NotTaken | KubeError> =>
+    perform<Transition.RecordEdit, E | Tasks.NotTaken>({
+      ...Tasks.acquire(requests, believed),
       resource,
-      believed,
-      decide: (annotations, { wallNanos }) => Transition.acquireAll(annotations, requests, wallNanos),
       undo: (edits) => giveBack(resource, edits),
       restore,
       ending
@@ -221,18 +205,14 @@ export const make = (store: AnnotationStore["Service"]) => {
     release: Effect.fnUntraced(function*(
       resource: ResourceRef.ResourceRef,
       leases: ReadonlyArray<Lease>
-    ): Effect.fn.Return<ObjectMetadata, NotMine | KubeError> {
-      let lost: NotMine | undefined
-      const { after } = yield* perform<Transition.RemovalEdit, NotMine>({
-        resource,
-        believed: believedOf(leases),
-        decide: (annotations, { wallNanos }) => {
-          const decisions = leases.map((lease) => Transition.release(annotations, requestOf(lease), wallNanos))
-          lost = decisions.find(Result.isFailure)?.failure
-          const edits = decisions.filter(Result.isSuccess).map(({ success }) => success)
-          return edits.length > 0 || lost === undefined ? Result.succeed(edits) : Result.fail(lost)
-        }
-      }).pipe(forPurpose("release", leases.map(({ name }) => name), leases[0]?.owner))
+    ): Effect.fn.Return<ObjectMetadata, Tasks.NotMine | KubeError> {
+      let lost: Tasks.NotMine | undefined
+      const task = Tasks.release(leases, (error) => {
+        lost = error
+      })
+      const { after } = yield* perform<Transition.RemovalEdit, Tasks.NotMine>({ ...task, resource }).pipe(
+        forPurpose("release", leases.map(({ name }) => name), leases[0]?.owner)
+      )
       if (lost !== undefined) return yield* lost
       return after
     })
@@ -242,7 +222,7 @@ export const make = (store: AnnotationStore["Service"]) => {
 /** What took the locks, from the edits that did. */
 export const takenBy = (
   resource: ResourceRef.ResourceRef,
-  requests: ReadonlyArray<AcquireRequest>,
+  requests: ReadonlyArray<Tasks.AcquireRequest>,
   { after, edits, sentAt }: Performed<Transition.RecordEdit>
 ): ReadonlyArray<Taken> =>
   requests.map(({ id, lock }, index) => {
@@ -262,18 +242,6 @@ export const forPurpose =
       ).trim()
       return error.withPurpose(`${operation} ${named}${owner === undefined ? "" : ` as ${JSON.stringify(owner)}`}`)
     })
-
-/** The lock of a lease, and whose it is. */
-export const requestOf = ({ id, name, owner, resource }: Lease): Transition.OwnerRequest => ({
-  lock: name,
-  resource: ResourceRef.describe(resource),
-  owner,
-  id
-})
-
-/** The annotations of leases that nobody has touched. */
-export const believedOf = (leases: ReadonlyArray<Lease>): AnnotationEdit.Annotations =>
-  Object.fromEntries(leases.map(({ name, record }) => [LockName.toKey(name), LockRecord.format(record)]))
 
 const conflict = (resource: ResourceRef.ResourceRef, refused: AnnotationEdit.EditRefused): KubeError =>
   new KubeError({

@@ -9,15 +9,7 @@
  * Every write to the record is a renewal, a fenced write too: so each leaves a text of its own, and tells by it whether it was
  * made.
  */
-import {
-  AnnotationEdit,
-  LockName,
-  LockRecord,
-  type MalformedRecord,
-  type NotFound,
-  type OwnerMismatch,
-  Transition
-} from "@kubelock/core"
+import { AnnotationEdit, LockName, LockRecord, Transition } from "@kubelock/core"
 import {
   Clock,
   Deferred,
@@ -49,6 +41,7 @@ import * as Attempts from "./Attempts.ts"
 import * as Attributes from "./Attributes.ts"
 import type { ObjectView } from "./ObjectView.ts"
 import type { Instant } from "./Operation.ts"
+import * as Tasks from "./Tasks.ts"
 
 /** How a lock is kept. */
 export interface Terms {
@@ -100,8 +93,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   const annotated = (error?: { readonly message: string }) =>
     Effect.annotateLogs({ ...attributes, ...(error === undefined ? undefined : Attributes.ofProblem(error)) })
 
-  let lease = taken.lease
-  let renewedAt = takenAt
+  let standing: Tasks.Standing = { lease: taken.lease, renewedAt: takenAt }
   /** What the last renewal failed with. */
   let problem: KubeError | undefined
   /** Why nothing more is done for the lock. */
@@ -122,37 +114,25 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
 
   const notRenewed = () => new NotRenewed(problem === undefined ? {} : { problem: problem.message })
 
-  const remainingNanos = (monotonicNanos: bigint) => {
-    const validNanos = lease.record.ttlNanos - Duration.toNanosUnsafe(terms.safetyMargin)
-    const leftNanos = renewedAt.monotonicNanos + validNanos - monotonicNanos
-    return over === undefined && leftNanos > 0n ? leftNanos : 0n
-  }
-
-  /** The time by the record: its own, and what the monotonic clock has counted since. */
-  const timeOf = ({ monotonicNanos }: Instant) =>
-    lease.record.createdAtNanos + monotonicNanos - renewedAt.monotonicNanos
+  const remainingNanos = (monotonicNanos: bigint) =>
+    over === undefined ? Tasks.remainingNanos(standing, Duration.toNanosUnsafe(terms.safetyMargin), monotonicNanos) : 0n
 
   const writeNow = Effect.fnUntraced(function*(operations?: ReadonlyArray<JsonPatchOperation>) {
     if (over !== undefined) return yield* over
+    const renewal = Tasks.renew(standing)
     const { after, edits, sentAt } = yield* attempts.perform<
       Transition.RecordEdit,
-      LockLost | OperationsRefused | NotMine
+      LockLost | OperationsRefused | Tasks.NotMine
     >({
+      ...renewal,
       resource,
       operations,
-      timeOf,
-      believed: Attempts.believedOf([lease]),
       decide: (annotations, now) => {
         if (over !== undefined) return Result.fail(over)
         // A renewal would bring back what counts as lost. A write is refused by the server if it must be.
-        if (operations === undefined && remainingNanos(now.monotonicNanos) === 0n) {
-          return Result.fail(lostFor(notRenewed()))
-        }
-        // Later than the last, so that no two texts are alike.
-        const atLeastNanos = lease.record.createdAtNanos + 1n
-        const createdAtNanos = now.wallNanos > atLeastNanos ? now.wallNanos : atLeastNanos
-        const request = { ...Attempts.requestOf(lease), createdAtNanos }
-        return Result.map(Transition.renew(annotations, request, timeOf(now)), (edit) => [edit])
+        return operations === undefined && remainingNanos(now.monotonicNanos) === 0n
+          ? Result.fail(lostFor(notRenewed()))
+          : renewal.decide(annotations, now)
       },
       ending: ({ edits }, seen) =>
         operations !== undefined && seen !== undefined &&
@@ -172,8 +152,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     )
     // What comes too late changes nothing any more.
     if (remainingNanos(yield* Clock.monotonicTimeNanos) > 0n) {
-      lease = { ...lease, record: edits[0]!.record }
-      renewedAt = sentAt
+      standing = { lease: { ...standing.lease, record: edits[0]!.record }, renewedAt: sentAt }
       problem = undefined
       // The watch may have been given up meanwhile.
       if (terms.watch) yield* view.follow(after)
@@ -193,7 +172,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
 
   const renewals = Effect.gen(function*() {
     while (true) {
-      const dueInNanos = renewedAt.monotonicNanos + Duration.toNanosUnsafe(terms.renewEvery) -
+      const dueInNanos = standing.renewedAt.monotonicNanos + Duration.toNanosUnsafe(terms.renewEvery) -
         (yield* Clock.monotonicTimeNanos)
       if (dueInNanos > 0n) {
         yield* Effect.sleep(Duration.nanos(dueInNanos))
@@ -222,7 +201,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     renewing?.interruptUnsafe()
   }
 
-  const remove = Effect.suspend(() => attempts.release(resource, [lease])).pipe(
+  const remove = Effect.suspend(() => attempts.release(resource, [standing.lease])).pipe(
     Effect.timeoutOption(terms.requestTimeout),
     Effect.flatMap((answer) =>
       Option.isSome(answer)
@@ -286,7 +265,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   return {
     terms,
     takenAt,
-    lease: () => lease,
+    lease: () => standing.lease,
     remainingNanos,
     lost: Deferred.await(lost),
     renew,
@@ -303,15 +282,13 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   }
 })
 
-type NotMine = MalformedRecord | NotFound | OwnerMismatch
-
 type Gone = KubeError & { readonly reason: ResourceNotFound }
 
-const isLoss = (error: { readonly _tag: string }): error is NotMine | Gone =>
+const isLoss = (error: { readonly _tag: string }): error is Tasks.NotMine | Gone =>
   error._tag === "MalformedRecord" || error._tag === "NotFound" || error._tag === "OwnerMismatch" ||
   isResourceNotFound(error)
 
-const reasonOf = (error: NotMine | KubeError, id: string): LossReason => {
+const reasonOf = (error: Tasks.NotMine | KubeError, id: string): LossReason => {
   switch (error._tag) {
     case "KubeError":
       return new ObjectDeleted()

@@ -19,19 +19,11 @@ import { Clock, Duration, Effect, Option, Random, Result } from "effect"
 import type { ObjectMetadata } from "../AnnotationStore.ts"
 import type * as ResourceRef from "../ResourceRef.ts"
 import * as Turns from "../Turns.ts"
-import {
-  type AcquireRequest,
-  type Attempts,
-  forPurpose,
-  now,
-  type Refused,
-  type Restore,
-  type Taken,
-  takenBy
-} from "./Attempts.ts"
+import { type Attempts, forPurpose, now, type Refused, type Restore, type Taken, takenBy } from "./Attempts.ts"
 import * as Attributes from "./Attributes.ts"
 import type { ObjectView } from "./ObjectView.ts"
 import type { Instant } from "./Operation.ts"
+import type { AcquireRequest } from "./Tasks.ts"
 
 type Failure = Exclude<Effect.Error<ReturnType<Attempts["acquire"]>>, AlreadyExists | OwnerMismatch>
 

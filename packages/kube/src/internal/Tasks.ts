@@ -1,0 +1,96 @@
+/** What is done to the locks of one object, as tasks for `Operation`; and until when a holder is one. Pure. */
+import {
+  type AlreadyExists,
+  AnnotationEdit,
+  type InvalidConfig,
+  LockName,
+  LockRecord,
+  type MalformedRecord,
+  type NotFound,
+  type OwnerMismatch,
+  Transition
+} from "@kubelock/core"
+import { Result } from "effect"
+import type { Lease } from "../Lease.ts"
+import * as ResourceRef from "../ResourceRef.ts"
+import type { Instant, Task } from "./Operation.ts"
+
+/** What is wanted, and by which acquisition. */
+export type AcquireRequest = Transition.AcquireRequest & { readonly id: string }
+
+/** Why a lock was not taken. */
+export type NotTaken = AlreadyExists | OwnerMismatch | MalformedRecord | InvalidConfig
+
+/** Why a lock is not the caller's. */
+export type NotMine = MalformedRecord | NotFound | OwnerMismatch
+
+/** A lease, and when its record was written: before the write was sent. */
+export interface Standing {
+  readonly lease: Lease
+  readonly renewedAt: Instant
+}
+
+/** The lock of a lease, and whose it is. */
+export const requestOf = ({ id, name, owner, resource }: Lease): Transition.OwnerRequest => ({
+  lock: name,
+  resource: ResourceRef.describe(resource),
+  owner,
+  id
+})
+
+/** The annotations of leases that nobody has touched. */
+export const believedOf = (leases: ReadonlyArray<Lease>): AnnotationEdit.Annotations =>
+  Object.fromEntries(leases.map(({ name, record }) => [LockName.toKey(name), LockRecord.format(record)]))
+
+/** Takes all the locks or none of them. */
+export const acquire = (
+  requests: ReadonlyArray<AcquireRequest>,
+  believed: AnnotationEdit.Annotations | undefined
+): Task<Transition.RecordEdit, NotTaken> => ({
+  believed,
+  decide: (annotations, { wallNanos }) => Transition.acquireAll(annotations, requests, wallNanos)
+})
+
+/** Gives back what of the leases is still held. What was not is told to `lost`. */
+export const release = (
+  leases: ReadonlyArray<Lease>,
+  lost: (error: NotMine | undefined) => void
+): Task<Transition.RemovalEdit, NotMine> => ({
+  believed: believedOf(leases),
+  decide: (annotations, { wallNanos }) => {
+    const decisions = leases.map((lease) => Transition.release(annotations, requestOf(lease), wallNanos))
+    const failure = decisions.find(Result.isFailure)?.failure
+    lost(failure)
+    const edits = decisions.filter(Result.isSuccess).map(({ success }) => success)
+    return edits.length > 0 || failure === undefined ? Result.succeed(edits) : Result.fail(failure)
+  }
+})
+
+/** How long a lock is held for certain: counted from before its record was sent, less the margin; 0 when that is over. */
+export const remainingNanos = (
+  { lease, renewedAt }: Standing,
+  safetyMarginNanos: bigint,
+  monotonicNanos: bigint
+): bigint => {
+  const leftNanos = renewedAt.monotonicNanos + lease.record.ttlNanos - safetyMarginNanos - monotonicNanos
+  return leftNanos > 0n ? leftNanos : 0n
+}
+
+/** The time by the record: its own, and what the monotonic clock has counted since. */
+const timeOf = ({ lease, renewedAt }: Standing) => ({ monotonicNanos }: Instant): bigint =>
+  lease.record.createdAtNanos + monotonicNanos - renewedAt.monotonicNanos
+
+/** Writes a record no earlier than the wall clock says, nor than the last plus the time that has passed. */
+export const renew = (standing: Standing): Task<Transition.RecordEdit, NotMine> => ({
+  believed: believedOf([standing.lease]),
+  timeOf: timeOf(standing),
+  decide: (annotations, now) =>
+    Result.map(
+      Transition.renew(
+        annotations,
+        { ...requestOf(standing.lease), createdAtNanos: now.wallNanos },
+        timeOf(standing)(now)
+      ),
+      (edit) => [edit]
+    )
+})
