@@ -119,7 +119,7 @@ describe("options that cannot work are refused, in words", () => {
     })))
 
   const millis = fc.integer({ min: 0, max: 12 }).map((tenths) => tenths * 100)
-  const optional = fc.option(millis, { nil: undefined, freq: 1 })
+  const optional = fc.option(millis, { nil: undefined, freq: 2 })
 
   it.effect("whatever is accepted leaves time for a renewal", () =>
     inWorld(Effect.gen(function*() {
@@ -129,16 +129,18 @@ describe("options that cannot work are refused, in words", () => {
         requestTimeout: optional,
         safetyMargin: optional
       })
+      let runs = 0
       let accepted = 0
-      for (const options of fc.sample(arbitrary, { seed: 1, numRuns: 400 })) {
-        const result = yield* Effect.result(observed(options))
+      for (const options of fc.sample(arbitrary, { seed: 1, numRuns: 300 })) {
+        // A lock of its own, so that nobody has had it.
+        const result = yield* Effect.result(observed({ ...options, name: `x${runs++}` }))
         if (Result.isFailure(result)) continue
         const { renewEvery, requestTimeout, safetyMargin, ttl } = result.success
         assert.isTrue(ttl >= 100 && renewEvery > 0 && requestTimeout > 0 && safetyMargin >= 0, JSON.stringify(options))
         assert.isAtMost(renewEvery + requestTimeout, ttl - safetyMargin + 0.001, JSON.stringify(options))
         accepted++
       }
-      assert.isAbove(accepted, 20)
+      assert.isAbove(accepted, 50)
     })))
 })
 
