@@ -137,7 +137,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
 
   /** What was taken, kept from now on until the berth is given up or the next in the lane has it. */
   const keep = Effect.fnUntraced(function*(place: Place, { lane, settings }: Berth, taken: Taken) {
-    lane.tenure = yield* settings.run(
+    const tenure = yield* settings.run(
       Tenure.make({
         attempts,
         scope,
@@ -147,6 +147,8 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
         afterWrite: checkClock(settings)
       })
     )
+    // It may be somebody else in the lane who gives it back.
+    lane.tenure = { ...tenure, release: settings.run(tenure.release) }
   })
 
   /** What the last head of the lane has left, if it will do. */
@@ -171,14 +173,14 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     const startedAtNanos = yield* Clock.monotonicTimeNanos
     const { fencingToken, id, name, owner, resource } = tenure.lease()
     let isReleased = false
-    let isLeft = false
     yield* Scope.addFinalizer(
       scope,
       Effect.gen(function*() {
-        isReleased = true
-        yield* LockMetrics.heldFor(Duration.nanos((yield* Clock.monotonicTimeNanos) - startedAtNanos))
-        yield* run(leave(berth, tenure))
-        isLeft = lane.tenure === tenure
+        const nowNanos = yield* Clock.monotonicTimeNanos
+        // One that is lost goes on saying why.
+        isReleased = tenure.remainingNanos(nowNanos) > 0n
+        yield* LockMetrics.heldFor(Duration.nanos(nowNanos - startedAtNanos))
+        yield* leave(berth, tenure)
       })
     )
 
@@ -220,7 +222,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       remaining,
       isHeld: Effect.map(remaining, Duration.isPositive),
       // What becomes of it after it was left to the next is no loss of this one's.
-      lost: Effect.catch(tenure.lost, (error) => isLeft ? Effect.never : Effect.fail(error)),
+      lost: tenure.lost.pipe(Effect.catch((error) => isReleased ? Effect.never : Effect.fail(error))),
       renew: whileHeld(run(tenure.renew)),
       release: Effect.uninterruptible(Scope.close(scope, Exit.void)),
       write: (operations) =>
