@@ -112,6 +112,12 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
 
   const lostFor = (reason: LossReason) => new LockLost({ ...where, reason, nowNanos: clock.currentTimeNanosUnsafe() })
 
+  /** Finds out that it is lost. */
+  const lose = (reason: LossReason) => {
+    Deferred.doneUnsafe(found, Effect.succeed(reason))
+    return lostFor(reason)
+  }
+
   const notRenewed = () => new NotRenewed(problem === undefined ? {} : { problem: problem.message })
 
   const remainingNanos = (monotonicNanos: bigint) =>
@@ -134,22 +140,23 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
           ? Result.fail(lostFor(notRenewed()))
           : renewal.decide(annotations, now)
       },
-      ending: ({ edits }, seen) =>
-        operations !== undefined && seen !== undefined &&
-          edits.every(({ expected, key }) => AnnotationEdit.get(seen.annotations, key) === expected)
+      ending: ({ edits }, seen) => {
+        if (seen === undefined) return undefined
+        if (seen.uid !== uid) return lose(new ObjectDeleted())
+        return operations !== undefined &&
+            edits.every(({ expected, key }) => AnnotationEdit.get(seen.annotations, key) === expected)
           ? new OperationsRefused({
             resource: where.resource,
             operations: operations.map(({ op, path }) => `${op} ${path}`)
           })
           : undefined
+      }
     }).pipe(
       Attempts.forPurpose(operations === undefined ? "renew" : "write under", [name], owner),
-      Effect.catchIf(isLoss, (error) => {
-        const reason = reasonOf(error, id)
-        Deferred.doneUnsafe(found, Effect.succeed(reason))
-        return Effect.fail(lostFor(reason))
-      })
+      Effect.catchIf(isLoss, (error) => Effect.fail(lose(reasonOf(error, id))))
     )
+    // Whoever makes an object again from a copy brings the record along.
+    if (after.uid !== uid) return yield* lose(new ObjectDeleted())
     // What comes too late changes nothing any more.
     if (remainingNanos(yield* Clock.monotonicTimeNanos) > 0n) {
       standing = { lease: { ...standing.lease, record: edits[0]!.record }, renewedAt: sentAt }
@@ -243,7 +250,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   const look = () => {
     const latest = view.latest()
     const reason = latest === undefined ? undefined : lossIn(latest)
-    if (reason !== undefined) Deferred.doneUnsafe(found, Effect.succeed(reason))
+    if (reason !== undefined) lose(reason)
   }
   const lossIn = (change: ObjectChange): LossReason | undefined => {
     if (change._tag === "Deleted") return change.resourceVersion > resourceVersion ? new ObjectDeleted() : undefined
