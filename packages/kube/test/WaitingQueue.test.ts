@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { HeldLock } from "@kubelock/kube"
 import { Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { hold, makeCluster, makeSections } from "./suites/processes.ts"
+import { hold, makeCluster, makeSections, settle } from "./suites/processes.ts"
 
 // The fibers of one process that want one lock: who is served, in which order, and what is left when some no longer want it.
 
@@ -142,8 +142,7 @@ describe("a fiber that is interrupted", () => {
             }
             return yield* Fiber.await(fiber)
           }).pipe(Effect.forkChild))
-        const isDone = () => fibers.every((fiber) => fiber.pollUnsafe() !== undefined)
-        for (let step = 0; step < 600 && !isDone(); step++) yield* TestClock.adjust("100 millis")
+        yield* settle(fibers)
         for (const [index, fiber] of fibers.entries()) {
           assert.isDefined(fiber.pollUnsafe(), `fiber ${index} was not served`)
           const exit = yield* Fiber.join(fiber)

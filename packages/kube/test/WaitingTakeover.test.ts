@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { HeldLock, KubeError, ResourceRef, Unavailable } from "@kubelock/kube"
 import { Duration, Effect, Fiber, Option, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { goRecord, hold, key, makeCluster, makeSections, resource } from "./suites/processes.ts"
+import { goRecord, hold, key, makeCluster, makeSections, resource, settle } from "./suites/processes.ts"
 
 // What waiters do to records of others: nothing, until they are over; and what becomes of writes whose answers are lost.
 
@@ -143,7 +143,7 @@ describe("whatever is lost on the way while several contend", () => {
             )
             return yield* Effect.forkChild(Effect.replicateEffect(lock.withLock(section), 3))
           }))
-        yield* TestClock.adjust("10 minutes")
+        assert.isTrue(yield* settle(fibers), "not all were served")
         yield* Effect.forEach(fibers, Fiber.join)
         assert.strictEqual(sections.entered.length, 9)
         assert.strictEqual(sections.most(), 1)

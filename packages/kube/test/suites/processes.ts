@@ -12,7 +12,8 @@ import {
   type ObjectChange,
   ResourceRef
 } from "@kubelock/kube"
-import { Clock, Context, Duration, Effect, Exit, Layer, Scope, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Exit, type Fiber, Layer, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
 
 /** The object that tests of one object lock. */
 export const resource = ResourceRef.configMap({ namespace: "default", name: "object" })
@@ -161,6 +162,17 @@ export const hold = Effect.fnUntraced(function*(lock: ManagedLock) {
   const scope = yield* Scope.fork(yield* Effect.scope)
   const held: HeldLock["Service"] = yield* Scope.provide(lock.acquire, scope)
   return { held, release: Scope.close(scope, Exit.void) }
+})
+
+/**
+ * Lets the test clock run until all have ended, for a minute at most; whether they have.
+ *
+ * In small steps: what `RcMap` keeps for a while never ends where the clock stands between two milliseconds.
+ */
+export const settle = Effect.fnUntraced(function*(fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>>) {
+  const areDone = () => fibers.every((fiber) => fiber.pollUnsafe() !== undefined)
+  for (let step = 0; step < 600 && !areDone(); step++) yield* TestClock.adjust("100 millis")
+  return areDone()
 })
 
 /**
