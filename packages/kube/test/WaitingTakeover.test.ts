@@ -26,6 +26,20 @@ describe("takeoverDelay", () => {
       })
   )
 
+  it.effect("holds for one who comes when the lock has expired already", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      yield* cluster.objects.put(resource, { [key]: goRecord("dead", 0, 1_000) })
+      const lock = yield* (yield* cluster.start("p")).make({ takeoverDelay: "2 seconds" })
+      yield* TestClock.adjust("2 seconds")
+      const waiting = yield* Effect.forkChild(lock.withLock(Effect.void))
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(waiting.pollUnsafe())
+      assert.deepStrictEqual(cluster.requests.map(({ method }) => method), ["PATCH", "GET"])
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(waiting)
+    }))
+
   it.effect("is each waiter's own: who allows less takes the lock first", () =>
     Effect.gen(function*() {
       const cluster = yield* makeCluster()
