@@ -1,8 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { LockRecord } from "@kubelock/core"
-import { KubeAnnotationStore, KubeLock, KubeTransport, ResourceRef } from "@kubelock/kube"
+import { HeldLock, KubeAnnotationStore, KubeLock, KubeTransport, ResourceRef } from "@kubelock/kube"
 import { Faults, KubeApiServer } from "@kubelock/testing"
-import { Effect, Layer } from "effect"
+import { Deferred, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
@@ -39,6 +39,30 @@ const under = (fault: Faults.Fault): Meeting["met"] => ({ locks, resource, serve
   Effect.andThen(server.inject(fault), locks.acquire({ resource, name: "x", owner: "me" }))
 
 const always = { count: Infinity }
+
+/** Lets time pass until the effect has ended; not so fast that a request could not be answered. */
+const whileTimePasses = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
+  const fiber = yield* Effect.forkChild(effect)
+  while (fiber.pollUnsafe() === undefined) {
+    yield* TestClock.withLive(Effect.sleep("1 millis"))
+    yield* TestClock.adjust("100 millis")
+  }
+  return yield* Fiber.join(fiber)
+})
+
+/** A section that goes on until its lock is lost. */
+const losing =
+  (lose: (options: Parameters<Meeting["met"]>[0]) => Effect.Effect<unknown, Failed, World>): Meeting["met"] =>
+  (options) =>
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const lock = yield* options.locks.make({ resource: options.resource, name: "x", owner: "me" })
+      const section = Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)
+      const fiber = yield* Effect.forkChild(lock.withLock(section))
+      yield* Deferred.await(begun)
+      yield* lose(options)
+      return yield* whileTimePasses(Fiber.join(fiber))
+    })
 
 /** Somebody who is no API server. */
 const somebodyElse =
@@ -228,6 +252,60 @@ const meetings: Record<string, Meeting> = {
     error: "KubeError Unavailable",
     says: ["redirect", "proxy"],
     met: somebodyElse(302, { location: "http://127.0.0.1:1/" }, "")
+  },
+  "lost: not renewed in time": {
+    error: "LockLost NotRenewed",
+    says: [`"me" has lost lock "x" on configmaps/`, "could not be renewed in time", "HTTP 503"],
+    met: losing(({ server }) => server.inject(Faults.serviceUnavailable({ ...always, ...patched })))
+  },
+  "lost: taken over": {
+    error: "LockLost TakenOver",
+    says: [`"me" has lost lock "x"`, `taken over by "go" since 1970-01-01T00:00:00Z`],
+    met: losing(({ resource }) => Effect.flatMap(World, ({ put }) => put(resource, { [key]: held("go") })))
+  },
+  "lost: broken": {
+    error: "LockLost Broken",
+    says: [`"me" has lost lock "x"`, "removed or overwritten"],
+    met: losing(({ locks, resource }) => locks.break({ resource, name: "x" }))
+  },
+  "lost: the object was deleted": {
+    error: "LockLost ObjectDeleted",
+    says: [`"me" has lost lock "x"`, "was deleted"],
+    met: losing(({ resource }) => Effect.flatMap(World, (world) => world.delete(resource)))
+  },
+  "used after it was released": {
+    error: "LockLost Released",
+    says: [`"me" has lost lock "x"`, "released by its holder"],
+    met: ({ locks, resource }) =>
+      Effect.scoped(Effect.gen(function*() {
+        const held = yield* (yield* locks.make({ resource, name: "x", owner: "me" })).acquire
+        yield* held.release
+        return yield* held.write([{ op: "add", path: "/data", value: {} }])
+      }))
+  },
+  "not free in time": {
+    error: "WaitTimeout",
+    says: [`"me" has waited 5s for lock "x" on configmaps/`, `it is held by "go" since 1970-01-01T00:00:00Z`],
+    met: ({ locks, resource }) =>
+      Effect.gen(function*() {
+        yield* Effect.flatMap(World, ({ put }) => put(resource, { [key]: held("go") }))
+        const lock = yield* locks.make({ resource, name: "x", owner: "me", waitAtMost: "5 seconds" })
+        return yield* whileTimePasses(lock.withLock(Effect.void))
+      })
+  },
+  "a fenced write that cannot be made": {
+    error: "OperationsRefused",
+    says: ["configmaps/", "test /data/version", "though the lock is held"],
+    met: ({ locks, resource }) =>
+      Effect.flatMap(locks.make({ resource, name: "x" }), (lock) =>
+        lock.withLock(
+          Effect.flatMap(HeldLock, (held) => held.write([{ op: "test", path: "/data/version", value: "1" }]))
+        ))
+  },
+  "options that do not go together": {
+    error: "InvalidConfig",
+    says: ["invalid renewEvery", "must not exceed ttl (10s)"],
+    met: ({ locks, resource }) => locks.make({ resource, name: "x", ttl: "10 seconds", renewEvery: "9 seconds" })
   }
 }
 
