@@ -97,7 +97,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       else exceeded.delete(toleranceMillis)
       if (!isOff || wasOff) return Effect.void
       return Effect.logWarning(
-        `This machine's clock is ${Duration.format(Duration.millis(Math.abs(offMillis)))} ${
+        `This machine's clock is ${Duration.format(Duration.millis(Math.round(Math.abs(offMillis))))} ${
           offMillis > 0 ? "ahead of" : "behind"
         } the API server's. Clocks that are apart by more than safetyMargin and takeoverDelay together (here ${
           Duration.format(tolerance)

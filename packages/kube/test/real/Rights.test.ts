@@ -1,6 +1,7 @@
 /** What a role must allow, and what an error says of what it does not: on a real API server with RBAC. */
 import { assert, layer } from "@effect/vitest"
 import {
+  Identity,
   isForbidden,
   KubeAnnotationStore,
   KubeError,
@@ -10,9 +11,11 @@ import {
   ResourceRef
 } from "@kubelock/kube"
 import { ControlPlane } from "@kubelock/testing/ControlPlane"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import * as SharedControlPlane from "../../../testing/test/SharedControlPlane.ts"
 import { clusterWidgets, configMaps, nodes, realWorld, widgets } from "../suites/realWorld.ts"
+import { observed } from "../suites/telemetry.ts"
 import { World } from "../suites/World.ts"
 
 const locksAs = (kubeconfig: string) =>
@@ -89,6 +92,39 @@ for (const carrier of [configMaps, nodes, widgets(group), clusterWidgets(group)]
           const user = yield* userWith(["get", "patch"], resource)
           yield* Effect.provide(doEverything({ resource, name: "x" }), user)
         }
+      }))
+
+    it.effect.each([
+      { verbs: ["get", "list", "watch", "patch"], said: [] },
+      { verbs: ["get", "patch"], said: ["Warn An object cannot be watched"] }
+    ])("a managed lock is waited for and kept with $verbs", ({ said, verbs }) =>
+      Effect.gen(function*() {
+        const resource = yield* (yield* World).object({ other: "x" })
+        const user = yield* userWith(verbs, resource)
+        const { logs } = yield* observed(Effect.gen(function*() {
+          const order: Array<string> = []
+          const sectionOf = (owner: string) =>
+            Effect.gen(function*() {
+              const lock = yield* KubeLock.make({ resource, name: "x", localHandover: 0 })
+              yield* lock.withLock(Effect.andThen(Effect.sync(() => order.push(owner)), Effect.sleep("1 second")))
+            }).pipe(
+              Effect.provideService(Identity.Identity, { owner, process: owner }),
+              Effect.provide(Layer.fresh(user)),
+              Effect.forkChild
+            )
+          const first = yield* sectionOf("a")
+          while (order.length === 0) yield* TestClock.withLive(Effect.sleep("1 millis"))
+          const second = yield* sectionOf("b")
+          while (second.pollUnsafe() === undefined) {
+            yield* TestClock.withLive(Effect.sleep("1 millis"))
+            yield* TestClock.adjust("10 millis")
+          }
+          yield* Effect.andThen(Fiber.join(first), Fiber.join(second))
+          assert.deepStrictEqual(order, ["a", "b"])
+        }))
+        // The test's clock is far behind the server's, which is said too.
+        const texts = new Set(logs.map(({ level, text }) => `${level} ${text.split(":")[0]}`))
+        assert.deepStrictEqual([...texts].filter((text) => !text.startsWith("Warn This machine's clock")), said)
       }))
 
     it.effect("and are for that object alone", () =>

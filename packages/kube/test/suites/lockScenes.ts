@@ -221,7 +221,7 @@ export const clockOff = scene((troubles) =>
   Effect.gen(function*() {
     const lock = yield* KubeLock.make(asMe)
     const tolerant = yield* KubeLock.make({ ...asMe, name: "y", takeoverDelay: "1 minute" })
-    for (const offMillis of [10_000, 10_000, 0, -10_000]) {
+    for (const offMillis of [10_000.123, 10_000, 0, -10_000]) {
       const readAt = { wallMillis: 0, monotonicMillis: 0 }
       troubles.clockOffset = { atLeastMillis: offMillis, atMostMillis: offMillis, readAt }
       yield* lock.withLock(tolerant.withLock(Effect.void))
