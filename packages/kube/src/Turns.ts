@@ -11,8 +11,9 @@
  * - Who stands first tries as soon as the lock is seen free; each one behind it a slot later than the one before, and gives up
  *   as soon as it sees the lock held. An idle or dead process costs one slot, once.
  * - Who was dropped though it waits is the least recently served of all: it tries at once.
- * - Who was never served first lets as many go before as the list is long, then tries at once; each refusal doubles the
- *   number of slots among which it then draws one.
+ * - Who was never served first lets as many go before as the list is long, then tries at once.
+ * - There may be many of these two. So each refusal since a process was last served doubles the number of slots among which it
+ *   then draws one, until it is served.
  *
  * Pure: times are milliseconds of one monotonic clock, chance is an argument. Order is by resourceVersion: wall clocks are none.
  *
@@ -58,7 +59,7 @@ export interface Turns {
   readonly wasServed: boolean
   /** How many acquisitions were seen. */
   readonly passedBy: number
-  /** How many tries were refused. */
+  /** How many tries were refused since this process last had the lock. */
   readonly refusals: number
   /** How long one waits for the one before. */
   readonly slotMillis: number
@@ -130,8 +131,9 @@ const slotsPerPromptHandover = 1 / 4
 // handover it is, so that all agree; a prime, so that no rhythm of writes avoids it. It costs a saturated lock about 4 %.
 const openHandover = 17n
 
-// A process that was never served draws among 2^3 slots at most. In our simulation 32 who come at once are all served within
-// about three rounds so, and in five where the draw has 2^5.
+// A process in no list draws among 2^3 slots at most. In our simulation 32 who come at once are all served within about three
+// rounds so, and in five where the draw has 2^5. Where processes are late by more than a slot, they take each other's turns and
+// many are dropped: if all of those tried at once each time, an acquisition by one of 24 would take 8 requests instead of 3.5.
 const doublingsAtMost = 3
 
 // Holders that come once and never again are not dropped by anyone: the list ends somewhere.
@@ -193,8 +195,8 @@ export const tryAtMillis = (turns: Turns, random: number): number | undefined =>
 const slotsToWait = (turns: Turns, random: number): number => {
   const rank = turns.order.indexOf(turns.process)
   if (rank >= 0) return Math.min(rank, Math.floor(turns.slotsAtMost)) + (isOpen(turns) ? 1 : 0)
-  if (turns.wasServed || isOpen(turns)) return 0
-  if (turns.passedBy < turns.order.length) return random * turns.order.length
+  if (isOpen(turns)) return 0
+  if (!turns.wasServed && turns.passedBy < turns.order.length) return random * turns.order.length
   // Whole slots: one who tries within a slot comes too late for its beginning and has not yet seen who took it.
   return Math.floor(random * 2 ** Math.min(turns.refusals, doublingsAtMost))
 }
@@ -221,6 +223,7 @@ const see = (turns: Turns, { nowMillis, record, resourceVersion }: Seen): Turns 
     ...held,
     order: [...turns.order.slice(turns.order.indexOf(holder) + 1), holder].slice(-orderLengthAtMost),
     wasServed: turns.wasServed || holder === turns.process,
+    refusals: holder === turns.process ? 0 : turns.refusals,
     passedBy: turns.passedBy + 1,
     slotsAtMost: slotsAtMostAfter(turns, nowMillis - (turns.freeSinceMillis ?? -Infinity))
   }

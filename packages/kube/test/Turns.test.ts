@@ -53,9 +53,20 @@ describe("the list", () => {
     const dropped = afterTurnsOf("a", "a", "b", "c", "b")
     assert.notInclude(dropped.order, "a")
     assert.strictEqual(slots(dropped, 0.99), 0)
-    assert.strictEqual(slots({ ...dropped, refusals: 3 }, 0.99), 0)
     assert.strictEqual(slots({ ...dropped, passedBy: 0 }, 0.99), 0)
     assert.strictEqual(slots(afterTurnsOf("c", "a", "b", "c", "b"), 0.99), 0)
+  })
+
+  it("lets one that was dropped draw among twice the slots after each refusal, up to eight, until it is served", () => {
+    const dropped = afterTurnsOf("a", "a", "b", "c", "b")
+    const drawn = [0, 1, 2, 3, 4].map((refusals) =>
+      [0, 0.5, 0.99].map((random) => slots({ ...dropped, refusals }, random))
+    )
+    assert.deepStrictEqual(drawn, [[0, 0, 0], [0, 1, 1], [0, 2, 3], [0, 4, 7], [0, 4, 7]])
+    const others = seen(seen(refused(dropped), 9, record("d")), 10, undefined)
+    assert.strictEqual(slots(others, 0.5), 1)
+    const served = seen(seen(refused(dropped), 9, record("a", 9)), 10, undefined)
+    assert.strictEqual(slots({ ...served, order: [] }, 0.99), 0)
   })
 
   it("knows a process by its ids, a Go program by its owner, and foreign ids whole", () => {

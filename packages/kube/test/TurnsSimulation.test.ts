@@ -57,6 +57,13 @@ describe("saturated", () => {
     assert.isAtMost(outcome.requestsPerAcquisition, 3)
   })
 
+  it("processes that are late by more than a slot take each other's turns, but not all at once", () => {
+    const late = { processes: crowd(24), slowness: 3, showMillis: 0.27, holdMillis: 30 }
+    const outcome = run("24 on one machine", late)
+    assert.isAtMost(outcome.requestsPerAcquisition, 4.5)
+    assert.isAtLeast(jain(outcome.acquisitions), 0.98)
+  })
+
   it("turns are found again after a time when few wanted the lock", () => {
     const warmUp = 1_000
     const { acquisitions, requestsPerAcquisition } = run("32 sparse, then saturated", {

@@ -40,6 +40,8 @@ export interface Options {
   readonly holdMillis?: number
   /** How many times slower the server and the way to it are. */
   readonly slowness?: number
+  /** What it takes of the server to show one watcher a change; more where all processes share its machine. */
+  readonly showMillis?: number
 }
 
 export interface Outcome {
@@ -104,7 +106,15 @@ interface Watcher {
 }
 
 export const simulate = (options: Options): Outcome => {
-  const { acquisitions, holdMillis = 2, processes, slowness = 1, tryAtMillis = Turns.tryAtMillis, warmUp = 0 } = options
+  const {
+    acquisitions,
+    holdMillis = 2,
+    processes,
+    showMillis = 0.03,
+    slowness = 1,
+    tryAtMillis = Turns.tryAtMillis,
+    warmUp = 0
+  } = options
   const thinkMillisAtMost = options.thinkMillisAtMost ?? (() => 0)
   const random = mulberry32(options.seed)
   const agenda = new Agenda()
@@ -135,7 +145,7 @@ export const simulate = (options: Options): Outcome => {
     const inAnyOrder = [...watchers].map((watcher) => [random(), watcher] as const).sort(([a], [b]) => a - b)
     for (const [, watcher] of inAnyOrder) {
       const { lagMillis = 0, slowMillis = 0 } = watcher.process
-      busyUntilMillis = Math.max(agenda.nowMillis, busyUntilMillis) + 0.03 * slowness
+      busyUntilMillis = Math.max(agenda.nowMillis, busyUntilMillis) + showMillis * slowness
       const atMillis = busyUntilMillis + slowMillis + lagMillis + latencyMillis(0.3, 0.2)
       watcher.seesNextAtMillis = Math.max(watcher.seesNextAtMillis, atMillis)
       agenda.after(watcher.seesNextAtMillis - agenda.nowMillis, () => {
