@@ -80,15 +80,18 @@ export const remainingNanos = (
 const timeOf = ({ lease, renewedAt }: Standing) => ({ monotonicNanos }: Instant): bigint =>
   lease.record.createdAtNanos + monotonicNanos - renewedAt.monotonicNanos
 
-/** Writes a record no earlier than the wall clock says, nor than the last plus the time that has passed. */
-export const renew = (standing: Standing): Task<Transition.RecordEdit, NotMine> => ({
+/** Writes a record no earlier than the last plus the time that has passed, nor than `createdAtNanos`: by default, the wall clock. */
+export const renew = (
+  standing: Standing,
+  createdAtNanos: (now: Instant) => bigint = ({ wallNanos }) => wallNanos
+): Task<Transition.RecordEdit, NotMine> => ({
   believed: believedOf([standing.lease]),
   timeOf: timeOf(standing),
   decide: (annotations, now) =>
     Result.map(
       Transition.renew(
         annotations,
-        { ...requestOf(standing.lease), createdAtNanos: now.wallNanos },
+        { ...requestOf(standing.lease), createdAtNanos: createdAtNanos(now) },
         timeOf(standing)(now)
       ),
       (edit) => [edit]

@@ -94,6 +94,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     Effect.annotateLogs({ ...attributes, ...(error === undefined ? undefined : Attributes.ofProblem(error)) })
 
   let standing: Tasks.Standing = { lease: taken.lease, renewedAt: takenAt }
+  /** The latest record that was sent, be it made or not. */
+  let newest = { createdAtNanos: taken.lease.record.createdAtNanos, monotonicNanos: takenAt.monotonicNanos }
   /** What the last renewal failed with. */
   let problem: KubeError | undefined
   /** Why nothing more is done for the lock. */
@@ -123,9 +125,16 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   const remainingNanos = (monotonicNanos: bigint) =>
     over === undefined ? Tasks.remainingNanos(standing, Duration.toNanosUnsafe(terms.safetyMargin), monotonicNanos) : 0n
 
+  /** By the wall clock; but later than any before it by what has passed since, and by something: no two texts are alike. */
+  const nextCreatedAtNanos = ({ monotonicNanos, wallNanos }: Instant) => {
+    const passedNanos = monotonicNanos - newest.monotonicNanos
+    const atLeastNanos = newest.createdAtNanos + (passedNanos > 0n ? passedNanos : 1n)
+    return wallNanos > atLeastNanos ? wallNanos : atLeastNanos
+  }
+
   const writeNow = Effect.fnUntraced(function*(operations?: ReadonlyArray<JsonPatchOperation>) {
     if (over !== undefined) return yield* over
-    const renewal = Tasks.renew(standing)
+    const renewal = Tasks.renew(standing, nextCreatedAtNanos)
     const { after, edits, sentAt } = yield* attempts.perform<
       Transition.RecordEdit,
       LockLost | OperationsRefused | Tasks.NotMine
@@ -136,9 +145,13 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
       decide: (annotations, now) => {
         if (over !== undefined) return Result.fail(over)
         // A renewal would bring back what counts as lost. A write is refused by the server if it must be.
-        return operations === undefined && remainingNanos(now.monotonicNanos) === 0n
-          ? Result.fail(lostFor(notRenewed()))
-          : renewal.decide(annotations, now)
+        if (operations === undefined && remainingNanos(now.monotonicNanos) === 0n) {
+          return Result.fail(lostFor(notRenewed()))
+        }
+        return Result.map(renewal.decide(annotations, now), (edits) => {
+          newest = { createdAtNanos: edits[0]!.record.createdAtNanos, monotonicNanos: now.monotonicNanos }
+          return edits
+        })
       },
       ending: ({ edits }, seen) => {
         if (seen === undefined) return undefined

@@ -40,7 +40,7 @@ export interface Sent {
   readonly method: "GET" | "PATCH"
   readonly atMillis: number
   readonly path: string
-  readonly keys: ReadonlyArray<string>
+  readonly edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>
   readonly hasOperations: boolean
   /** How long the caller allows. */
   readonly timeoutMillis: number
@@ -94,7 +94,7 @@ const controlled = Layer.effectContext(Effect.gen(function*() {
   const log: Array<Sent> = []
   let watches = 0
   const through = <A, E>(
-    request: Pick<Sent, "method" | "path" | "keys" | "hasOperations">,
+    request: Pick<Sent, "method" | "path" | "edits" | "hasOperations">,
     made: Effect.Effect<A, E>
   ) =>
     Effect.gen(function*() {
@@ -117,7 +117,7 @@ const controlled = Layer.effectContext(Effect.gen(function*() {
   return Context.make(AnnotationStore, {
     get: (ref) =>
       Effect.catchTag(
-        through({ method: "GET", path: ResourceRef.toPath(ref), keys: [], hasOperations: false }, store.get(ref)),
+        through({ method: "GET", path: ResourceRef.toPath(ref), edits: [], hasOperations: false }, store.get(ref)),
         "EditRefused",
         Effect.die
       ),
@@ -125,7 +125,7 @@ const controlled = Layer.effectContext(Effect.gen(function*() {
       through({
         method: "PATCH",
         path: ResourceRef.toPath(ref),
-        keys: edits.map(({ key }) => key),
+        edits,
         hasOperations: operations.length > 0
       }, store.edit(ref, edits, operations)),
     changes: (ref, from) =>
