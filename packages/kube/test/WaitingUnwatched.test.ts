@@ -242,6 +242,16 @@ describe("a watch that says nothing", () => {
       yield* Fiber.join(waiting)
     }))
 
+  it.effect("keeps nobody from taking again what one has given back oneself", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster({ watch: () => Stream.never })
+      const lock = yield* (yield* cluster.start("p")).make({ ttl: "10 minutes" })
+      yield* lock.withLock(Effect.void)
+      const again = yield* Effect.forkChild(lock.withLock(Effect.void))
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(again)
+    }))
+
   it.effect("costs few requests, where the lock is held on by renewals that it does not show", () =>
     Effect.gen(function*() {
       const cluster = yield* makeCluster({ watch: () => Stream.never })
