@@ -216,15 +216,16 @@ export const unwatched = scene((troubles) =>
   })
 )
 
-/** This machine's clock is ten seconds ahead, then right, then ten seconds behind. */
+/** This machine's clock is ten seconds ahead, then right, then ten seconds behind. Locks tolerate one, six and 61. */
 export const clockOff = scene((troubles) =>
   Effect.gen(function*() {
     const lock = yield* KubeLock.make(asMe)
+    const lessStrict = yield* KubeLock.make({ ...asMe, name: "z", takeoverDelay: "5 seconds" })
     const tolerant = yield* KubeLock.make({ ...asMe, name: "y", takeoverDelay: "1 minute" })
     for (const offMillis of [10_000.123, 10_000, 0, -10_000]) {
       const readAt = { wallMillis: 0, monotonicMillis: 0 }
       troubles.clockOffset = { atLeastMillis: offMillis, atMostMillis: offMillis, readAt }
-      yield* lock.withLock(tolerant.withLock(Effect.void))
+      yield* lock.withLock(lessStrict.withLock(tolerant.withLock(Effect.void)))
     }
   })
 )
