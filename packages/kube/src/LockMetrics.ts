@@ -85,11 +85,11 @@ export const clockOffsetSeconds = Metric.gauge("kubelock_clock_offset_seconds", 
   attributes: { unit: "s" }
 })
 
-const by = <Outcome extends string>(
+const by = (
   metric: Metric.Metric<number, Metric.CounterState<number>>,
   attribute: string,
-  outcome: Outcome
-) => Metric.update(Metric.withAttributes(metric, { [attribute]: outcome }), 1)
+  value: string
+) => Metric.update(Metric.withAttributes(metric, { [attribute]: value }), 1)
 
 /** An acquisition has ended. @category combinators @since 0.1.0 */
 export const acquired = (outcome: AcquisitionOutcome): Effect.Effect<void> => by(acquisitions, "outcome", outcome)

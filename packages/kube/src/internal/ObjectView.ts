@@ -93,8 +93,9 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
       if (latest !== undefined && versionOf(change) <= versionOf(latest)) return
       latest = change
       for (const turns of kept.values()) seeTurns(turns, change, nowNanos)
-      for (const callback of [...callbacks]) callback()
-      for (const watcher of [...watchers]) {
+      // Copies: who is told may ask to be told again, at once.
+      for (const callback of Array.from(callbacks)) callback()
+      for (const watcher of Array.from(watchers)) {
         if (!watcher.isDone()) continue
         remove(watcher)
         watcher.resume(Effect.void)
@@ -104,7 +105,7 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
   const endWith = (error: KubeError) =>
     Effect.sync(() => {
       following = "not"
-      for (const watcher of [...watchers]) {
+      for (const watcher of Array.from(watchers)) {
         remove(watcher)
         watcher.resume(Effect.fail(error))
       }
