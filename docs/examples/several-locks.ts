@@ -9,13 +9,19 @@
  * Run it: node docs/examples/several-locks.ts
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
+import { KubeAnnotationStore, KubeLock, KubeTransport, ResourceRef } from "@kubelock/kube"
+import { KubeApiServer } from "@kubelock/testing"
 import { Console, Effect, Layer, Ref } from "effect"
 
-const east = ResourceRef.configMap({ namespace: "prod", name: "east" })
-const west = ResourceRef.configMap({ namespace: "prod", name: "west" })
+const east = ResourceRef.configMap({ namespace: "default", name: "east" })
+const west = ResourceRef.configMap({ namespace: "default", name: "west" })
 
 const program = Effect.gen(function*() {
+  const server = yield* KubeApiServer
+  for (const { name } of [east, west]) {
+    yield* server.put({ apiVersion: "v1", kind: "ConfigMap", metadata: { namespace: "default", name } })
+  }
+
   const stock = yield* Ref.make({ east: 10, west: 10 })
   const move = (amount: number) =>
     Effect.gen(function*() {
@@ -33,6 +39,10 @@ const program = Effect.gen(function*() {
   yield* Console.log(`east ${after.east}, west ${after.west}`)
 })
 
-const inMemory = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([east, west])))
+const onServer = Layer.unwrap(Effect.map(KubeApiServer, ({ kubeconfig }) =>
+  KubeLock.layer.pipe(
+    Layer.provide(KubeAnnotationStore.layer),
+    Layer.provide(KubeTransport.layerText(kubeconfig))
+  )))
 
-program.pipe(Effect.provide(inMemory), NodeRuntime.runMain)
+program.pipe(Effect.provide(Layer.provideMerge(onServer, KubeApiServer.layer())), NodeRuntime.runMain)

@@ -14,7 +14,12 @@ import { read, root } from "./Sources.ts"
 const folder = join(root, "docs/examples")
 
 const start = (file: string, env: Record<string, string> = {}) => {
-  const child = spawn(execPath, [join(folder, file)], { env: { ...process.env, NO_COLOR: "1", ...env } })
+  const child = spawn(execPath, [join(folder, file)], {
+    env: { ...process.env, NO_COLOR: "1", ...env },
+    // None outlives its test for long, whatever becomes of that.
+    timeout: 50_000,
+    killSignal: "SIGKILL"
+  })
   const process_ = { child, output: "", ended: once(child, "close").then(([code]) => code as number | null) }
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (chunk: string) => {
