@@ -54,11 +54,15 @@ const term = (holder: Holder): string => {
 const lastInstantNanos = 253_402_300_799_999_999_999n
 const instant = (nanos: bigint): string => nanos > lastInstantNanos ? "after the year 9999" : Rfc3339.format(nanos)
 
+// A person does not care for less than a millisecond, where there is more.
+const span = (nanos: bigint): string => {
+  const belowMillis = nanos % 1_000_000n
+  return Duration.format(Duration.nanos(nanos > belowMillis ? nanos - belowMillis : nanos))
+}
+
 const remaining = (holder: Holder, nowNanos: bigint): string => {
   const leftNanos = holder.createdAtNanos + holder.ttlNanos - nowNanos
-  return leftNanos < 0n
-    ? `expired ${Duration.format(Duration.nanos(-leftNanos))} ago`
-    : `${Duration.format(Duration.nanos(leftNanos))} left`
+  return leftNanos < 0n ? `expired ${span(-leftNanos)} ago` : `${span(leftNanos)} left`
 }
 
 // Clocks that are kept in step differ by less; a second is also the largest default of what a holder allows for them.

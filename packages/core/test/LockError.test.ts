@@ -67,6 +67,13 @@ describe("errors", () => {
     )
   })
 
+  it("tells times to the millisecond, and shorter ones as they are", () => {
+    const at = (leftNanos: bigint) =>
+      new AlreadyExists({ ...where, holder, nowNanos: holder.ttlNanos - leftNanos }).message
+    expect(at(1_500_000_001n)).toContain("(1s 500ms left)")
+    expect(at(999_999n)).toContain("(999999ns left)")
+  })
+
   it("has words for a lock that has expired but is left alone", () => {
     const late = nowNanos + holder.ttlNanos
     expect(new OwnerMismatch({ ...where, owner: "bob", holder, nowNanos: late }).message).toContain("(expired 1m ago)")

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { KubeLock } from "@kubelock/kube"
+import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
 import { KubeApiServer } from "@kubelock/testing"
 import { Clock, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
@@ -245,6 +245,33 @@ describe("the metrics", () => {
       assert.deepStrictEqual(counted(seen, "kubelock_held"), { "kubelock_held{}": 0 })
       assert.deepStrictEqual(counted(seen, "kubelock_wait"), { "kubelock_wait_seconds{}": 2 })
       assert.deepStrictEqual(counted(seen, "kubelock_hold"), { "kubelock_hold_seconds{}": 4 })
+    }))
+
+  it.effect("count every lock of several once, also where a later object cannot be had", () =>
+    Effect.gen(function*() {
+      const [free, held] = ["free", "held"].map((name) => ResourceRef.configMap({ namespace: "default", name })) as [
+        ResourceRef.ResourceRef,
+        ResourceRef.ResourceRef
+      ]
+      const layer = Layer.provide(KubeLock.layer, AnnotationStore.layerMemory([free, held]))
+      const seen = yield* observed(
+        Effect.gen(function*() {
+          const wanted = [free, held].flatMap((resource) => ["x", "y"].map((name) => ({ resource, name })))
+          const { withLocks } = yield* KubeLock.makeAll(wanted)
+          yield* withLocks(Effect.void)
+          const lock = yield* KubeLock.make({ resource: held, name: "y" })
+          const impatient = yield* KubeLock.makeAll(wanted.map((one) => ({ ...one, waitAtMost: "1 second" })))
+          yield* lock.withLock(Effect.gen(function*() {
+            const fiber = yield* Effect.forkChild(Effect.flip(impatient.withLocks(Effect.void)))
+            yield* TestClock.adjust("1 second")
+            yield* Fiber.join(fiber)
+          }))
+        }).pipe(Effect.provide(Layer.fresh(layer)))
+      )
+      assert.deepStrictEqual(counted(seen, "kubelock_acquisitions"), {
+        "kubelock_acquisitions_total{outcome=acquired}": 5,
+        "kubelock_acquisitions_total{outcome=timed out}": 4
+      })
     }))
 
   it.effect("count renewals that somebody asked for, and no fenced writes", () =>

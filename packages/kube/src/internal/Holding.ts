@@ -269,8 +269,8 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       )
       for (const [index, berth] of berths.entries()) yield* keep(place, berth, taken[index]!)
     }
-    yield* LockMetrics.acquired(isLeft ? "handed over" : "acquired")
-    return yield* Effect.forEach(berths, holdBerth)
+    const outcome = isLeft ? "handed over" as const : "acquired" as const
+    return yield* Effect.forEach(berths, (berth) => Effect.map(holdBerth(berth), (held) => ({ ...held, outcome })))
   })
 
   /** Waits for all the locks, object by object and in an order that all share, and holds them until the scope is closed. */
@@ -306,11 +306,17 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
           : taking
         const held = yield* restore(Scope.provide(inTime, mine)).pipe(
           Effect.onError((cause) =>
-            Effect.andThen(LockMetrics.acquired(outcomeOf(cause)), Scope.close(mine, Exit.failCause(cause)))
+            Effect.andThen(
+              Effect.forEach(all, () => LockMetrics.acquired(outcomeOf(cause)), { discard: true }),
+              Scope.close(mine, Exit.failCause(cause))
+            )
           )
         )
         const waited = Duration.nanos((yield* Clock.monotonicTimeNanos) - startedAtNanos)
-        for (const _ of all) yield* LockMetrics.waited(waited)
+        for (const { outcome } of held.flat()) {
+          yield* LockMetrics.acquired(outcome)
+          yield* LockMetrics.waited(waited)
+        }
         const byKey = new Map(held.flat().map((one) => [keyOf(one.held), one]))
         const inOrder = all.map((settings) => byKey.get(keyOf(settings))!)
         yield* Effect.annotateCurrentSpan(Attributes.ofHeld(inOrder.map(({ held }) => held)))
