@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ResourceRef, WaitTimeout } from "@kubelock/kube"
-import { Deferred, Duration, Effect, Fiber } from "effect"
+import { Deferred, Duration, Effect, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { goRecord, hold, key, makeCluster, resource } from "./suites/processes.ts"
 
@@ -62,17 +62,20 @@ describe("who has waited as long as it would", () => {
       assert.strictEqual((yield* Fiber.join(waiting)).holder?.owner, "carol")
     }))
 
-  it.effect("is told of a holder in its own process, behind which it has queued", () =>
-    Effect.gen(function*() {
-      const cluster = yield* makeCluster()
-      const bob = yield* cluster.start("bob")
-      const first = yield* hold(yield* bob.make({ owner: "bob's other half" }))
-      const lock = yield* bob.make({ waitAtMost: "5 seconds" })
-      const error = yield* timeout(lock.withLock(Effect.void))
-      assert.strictEqual(error.holder?.owner, "bob's other half")
-      assert.strictEqual(error.holder?.id, first.held.id)
-      assert.strictEqual(error.owner, "bob")
-    }))
+  it.effect.each([true, false])(
+    "is told of a holder in its own process, behind which it has queued; watch: %s",
+    (watch) =>
+      Effect.gen(function*() {
+        const cluster = yield* makeCluster()
+        const bob = yield* cluster.start("bob")
+        const first = yield* hold(yield* bob.make({ owner: "bob's other half", watch }))
+        const lock = yield* bob.make({ waitAtMost: "5 seconds" })
+        const error = yield* timeout(lock.withLock(Effect.void))
+        assert.strictEqual(error.holder?.owner, "bob's other half")
+        assert.strictEqual(error.holder?.id, first.held.id)
+        assert.strictEqual(error.owner, "bob")
+      })
+  )
 
   it.effect("is told in words of a holder whose clock is far ahead", () =>
     Effect.gen(function*() {
@@ -182,6 +185,16 @@ describe("several locks", () => {
         waited: "5s",
         holder: "alice"
       })
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+
+  it.effect("are given back at once when the rest cannot be had, though the scope that they were asked into goes on", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster({}, [resource, other])
+      yield* cluster.objects.put(other, { [key]: goRecord("alice", 0, 60_000) })
+      const locks = yield* (yield* cluster.start("bob")).makeAll([{ waitAtMost: "5 seconds" }, { resource: other }])
+      const scope = yield* Effect.scope
+      yield* timeout(Scope.provide(locks.acquireAll, scope))
       assert.deepStrictEqual(yield* cluster.annotations, {})
     }))
 

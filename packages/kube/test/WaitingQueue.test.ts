@@ -105,7 +105,31 @@ const Plan = Schema.Struct({
 
 const turns = (count: number) => Effect.replicateEffect(Effect.yieldNow, count, { discard: true })
 
+const schedules = Array.from({ length: 40 }, (_, count) => count)
+
 describe("a fiber that is interrupted", () => {
+  it.effect.each([0, 1])(
+    "just when it is handed the lock, at whichever turn, leaves it to those behind it: %d",
+    (behind) =>
+      Effect.gen(function*() {
+        for (const count of schedules) {
+          const cluster = yield* makeCluster({ request: (_, answer) => Effect.andThen(turns(2), answer) })
+          const lock = yield* (yield* cluster.start("p")).make()
+          const { release } = yield* hold(lock)
+          const [first, ...others] = yield* Effect.replicateEffect(
+            Effect.tap(Effect.forkChild(lock.withLock(turns(3))), TestClock.adjust(0)),
+            1 + behind
+          )
+          const releasing = yield* Effect.forkChild(release)
+          yield* turns(count)
+          yield* Fiber.interrupt(first!)
+          assert.isTrue(yield* settle([releasing, ...others]), `turn ${count}`)
+          yield* TestClock.adjust(0)
+          assert.deepStrictEqual(yield* cluster.annotations, {}, `turn ${count}`)
+        }
+      })
+  )
+
   it.effect.prop(
     "wherever in the queue and whenever, takes neither the lock nor the queue with it",
     [Schema.Array(Plan).check(Schema.isMinLength(2), Schema.isMaxLength(7)), Schema.Literals([0, 100])],

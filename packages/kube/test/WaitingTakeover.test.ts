@@ -106,6 +106,32 @@ describe("the record of a Go program", () => {
 const Mishap = Schema.Literals(["none", "none", "none", "answer lost", "request lost", "sent twice", "late"])
 
 describe("whatever is lost on the way while several contend", () => {
+  it.effect("a try that something on the way has sent twice is known again by what the watch shows", () =>
+    Effect.gen(function*() {
+      let isTwice = false
+      const cluster = yield* makeCluster({
+        request: ({ process }, answer) => {
+          if (!isTwice || process !== "waiter") return answer
+          isTwice = false
+          return Effect.andThen(Effect.result(answer), answer)
+        }
+      })
+      const { release } = yield* hold(yield* (yield* cluster.start("holder")).make())
+      const waiting = yield* Effect.forkChild((yield* (yield* cluster.start("waiter")).make()).withLock(Effect.void))
+      yield* TestClock.adjust("1 second")
+      cluster.requests.length = 0
+      isTwice = true
+      yield* release
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(waiting)
+      assert.deepStrictEqual(cluster.requests.map(({ method, process }) => `${process} ${method}`), [
+        "holder PATCH",
+        "waiter PATCH",
+        "waiter PATCH"
+      ])
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+
   it.effect.prop(
     "no two hold the lock, all are served, and nothing is left",
     [Schema.Array(Mishap).check(Schema.isMinLength(4), Schema.isMaxLength(30)), Schema.Literals([0, 1, 3])],
