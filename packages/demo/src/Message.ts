@@ -28,10 +28,11 @@ export const Section = Schema.TaggedStruct("Section", {
 })
 export type Section = typeof Section.Type
 
-/** What the lock cost a worker: how often each operation was made, and the requests that it took altogether. */
+/** What the lock cost a worker: how often it was acquired, and all requests that this took, from waiting to releasing. */
 export const Cost = Schema.TaggedStruct("Cost", {
   worker: Schema.String,
-  operations: Schema.Record(Schema.String, Schema.Struct({ times: Schema.Int, requests: Schema.Int }))
+  acquisitions: Schema.Int,
+  requests: Schema.Int
 })
 export type Cost = typeof Cost.Type
 

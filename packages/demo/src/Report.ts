@@ -58,13 +58,15 @@ export const overlaps = (sections: ReadonlyArray<Section>): number => {
   return found
 }
 
-/** Requests per operation, all workers together. */
+/** Requests per acquisition, all workers together; nothing where there was none. */
 export const costs = (reports: ReadonlyArray<Cost>): ReadonlyArray<string> => {
-  const names = [...new Set(reports.flatMap(({ operations }) => Object.keys(operations)))].toSorted()
-  return names.map((name) => {
-    const of = reports.flatMap(({ operations }) => operations[name] ?? [])
-    const times = of.reduce((sum, operation) => sum + operation.times, 0)
-    const requests = of.reduce((sum, operation) => sum + operation.requests, 0)
-    return `  ${name.padEnd(18)} ${String(times).padStart(4)} times, ${(requests / times).toFixed(2)} requests each`
-  })
+  const acquisitions = reports.reduce((sum, cost) => sum + cost.acquisitions, 0)
+  const requests = reports.reduce((sum, cost) => sum + cost.requests, 0)
+  return acquisitions === 0
+    ? []
+    : [
+      `  acquired ${acquisitions} times, ${
+        (requests / acquisitions).toFixed(2)
+      } requests each, watches and releases included`
+    ]
 }

@@ -43,8 +43,11 @@ describe("Report", () => {
   })
 
   it("adds up what the lock cost", () => {
-    const cost = (times: number, requests: number) =>
-      ({ _tag: "Cost", worker: "a", operations: { acquire: { times, requests } } }) as const
-    expect(Report.costs([cost(3, 4), cost(1, 2)])).toEqual(["  acquire               4 times, 1.50 requests each"])
+    const cost = (acquisitions: number, requests: number) =>
+      ({ _tag: "Cost", worker: "a", acquisitions, requests }) as const
+    expect(Report.costs([cost(3, 7), cost(1, 3)])).toEqual([
+      "  acquired 4 times, 2.50 requests each, watches and releases included"
+    ])
+    expect(Report.costs([])).toEqual([])
   })
 })
