@@ -1,11 +1,9 @@
 /** A contention: processes, one of them with many fibers, want one lock of one object. */
 import { type KubeResponse, KubeTransport, ResourceRef } from "@kubelock/kube"
-import { Deferred, Effect, FileSystem, Queue, Schema, Stream } from "effect"
-import { ChildProcess } from "effect/process"
+import { Deferred, Effect, FileSystem, Schema } from "effect"
 import { join } from "node:path"
-import { execPath } from "node:process"
-import { fileURLToPath } from "node:url"
 import { Message, Orders, type Outcome } from "./Contention.ts"
+import * as OtherProcess from "./OtherProcess.ts"
 
 /** How much is contended. */
 export interface Settings {
@@ -18,10 +16,6 @@ export interface Settings {
   /** How many watches of ConfigMaps the server has open. */
   readonly openWatches: Effect.Effect<number>
 }
-
-export class ContentionFailed extends Schema.TaggedError<ContentionFailed>()("ContentionFailed", {
-  message: Schema.String
-}) {}
 
 // A process takes most of a second of processor time to load everything.
 const startingAtOnce = 2
@@ -52,36 +46,19 @@ const makeConfigMap = Effect.fnUntraced(function*(name: string) {
 
 /** Starts a process; when it is ready, yields what there is to come. */
 const startContender = Effect.fnUntraced(function*(orders: typeof Orders.Type, go: Effect.Effect<void>) {
-  const handle = yield* ChildProcess.make(
-    execPath,
-    [fileURLToPath(new URL("contender.ts", import.meta.url)), yield* Schema.encodeEffect(Orders)(orders)],
-    { stdin: Stream.fromEffectDrain(go), stderr: "inherit", extendEnv: true, killSignal: "SIGKILL" }
-  )
-  const messages = yield* handle.stdout.pipe(
-    Stream.decodeText(),
-    Stream.splitLines,
-    Stream.mapEffect((line) => Schema.decodeEffect(Message)(line)),
-    Stream.toQueue({ capacity: "unbounded" })
-  )
-  const next = <Tag extends Message["_tag"]>(tag: Tag) =>
-    Queue.take(messages).pipe(
-      Effect.filterOrFail(
-        (message): message is Extract<Message, { readonly _tag: Tag }> => message._tag === tag,
-        ({ _tag }) => new ContentionFailed({ message: `${orders.contender} told ${_tag} instead of ${tag}` })
-      ),
-      Effect.catchTag("Done", () =>
-        Effect.flatMap(handle.exitCode, (code) =>
-          Effect.fail(
-            new ContentionFailed({ message: `${orders.contender} ended before ${tag}, with exit code ${code}` })
-          )))
-    )
+  const { exitCode, next } = yield* OtherProcess.start({
+    script: "contender.ts",
+    message: Message,
+    orders: yield* Schema.encodeEffect(Orders)(orders),
+    inputEnds: go
+  })
   yield* next("Ready")
   return Effect.gen(function*() {
     const served = yield* next("Served")
     const { connections } = yield* next("Closed")
-    const code = yield* handle.exitCode
-    if (code !== 0) return yield* new ContentionFailed({ message: `${orders.contender} ended with exit code ${code}` })
-    return { served, connections }
+    const code = yield* exitCode
+    if (code === 0) return { served, connections }
+    return yield* new OtherProcess.ProcessFailed({ message: `${orders.contender} ended with exit code ${code}` })
   })
 })
 

@@ -5,8 +5,10 @@ import { KubeApiServer } from "@kubelock/testing"
 import { ControlPlane } from "@kubelock/testing/ControlPlane"
 import { Console, Effect, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
-import { contend, ContentionFailed, type Settings } from "./contendProcesses.ts"
+import { contend, type Settings } from "./contendProcesses.ts"
 import * as Contention from "./Contention.ts"
+
+class ContentionFailed extends Schema.TaggedError<ContentionFailed>()("ContentionFailed", { message: Schema.String }) {}
 
 const atLeastOne = (name: string, maximum: number) =>
   Flag.Int(name).pipe(Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum }))))
@@ -78,13 +80,16 @@ const stress = Command.make(
 )
 
 Command.run(stress, { version: "0.0.0" }).pipe(
-  Effect.catchTag(["BinariesMissing", "ContentionFailed", "ControlPlaneFailed"], (failed) =>
-    Effect.andThen(
-      Console.error(failed.message),
-      Effect.sync(() => {
-        process.exitCode = 1
-      })
-    )),
+  Effect.catchTag(
+    ["BinariesMissing", "ContentionFailed", "ControlPlaneFailed", "ProcessFailed"],
+    (failed) =>
+      Effect.andThen(
+        Console.error(failed.message),
+        Effect.sync(() => {
+          process.exitCode = 1
+        })
+      )
+  ),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain
 )
