@@ -117,4 +117,15 @@ layer(services, { excludeTestServices: true })("A program under NodeRuntime.runM
       assert.strictEqual(Number(yield* inTime(process.exitCode)), interrupted)
       assert.deepStrictEqual(yield* annotationsOf(resource), others)
     }))
+
+  it.effect("ends in time although the server answers nothing any more", () =>
+    Effect.gen(function*() {
+      const { inject } = yield* KubeApiServer
+      const resource = yield* (yield* World).object(others)
+      const process = yield* start("unheard", resource)
+      yield* process.next("Holding")
+      yield* inject(Faults.hang({ client: "unheard", count: Infinity }))
+      yield* process.signal("SIGTERM")
+      assert.strictEqual(Number(yield* inTime(process.exitCode)), interrupted)
+    }))
 })

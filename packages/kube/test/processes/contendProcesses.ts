@@ -38,10 +38,11 @@ const makeConfigMap = Effect.fnUntraced(function*(name: string) {
     }),
     () => Effect.orDie(transport.request({ method: "DELETE", path }))
   )
-  return transport.request({ method: "GET", path }).pipe(
+  const annotations = transport.request({ method: "GET", path }).pipe(
     Effect.flatMap(({ body }: KubeResponse) => Schema.decodeEffect(ConfigMap)(body)),
     Effect.map(({ metadata }) => Object.keys(metadata.annotations ?? {}))
   )
+  return { annotations }
 })
 
 /** Starts a process; when it is ready, yields what there is to come. */
@@ -53,13 +54,14 @@ const startContender = Effect.fnUntraced(function*(orders: typeof Orders.Type, g
     inputEnds: go
   })
   yield* next("Ready")
-  return Effect.gen(function*() {
+  const end = Effect.gen(function*() {
     const served = yield* next("Served")
     const { connections } = yield* next("Closed")
     const code = yield* exitCode
     if (code === 0) return { served, connections }
     return yield* new OtherProcess.ProcessFailed({ message: `${orders.contender} ended with exit code ${code}` })
   })
+  return { end }
 })
 
 /** Runs it. The processes begin together, when all are ready. */
@@ -70,7 +72,7 @@ export const contend = Effect.fnUntraced(
     const counter = join(folder, "counter")
     yield* files.writeFileString(counter, "0 0 nobody")
     const configMap = folder.split("-").at(-1)!.toLowerCase()
-    const annotations = yield* makeConfigMap(configMap)
+    const { annotations } = yield* makeConfigMap(configMap)
     const before = yield* openWatches
     const go = yield* Deferred.make<void>()
     const contenders = yield* Effect.forEach(
@@ -88,7 +90,7 @@ export const contend = Effect.fnUntraced(
       { concurrency: startingAtOnce }
     )
     yield* Deferred.succeed(go, undefined)
-    const ended = yield* Effect.all(contenders, { concurrency: "unbounded" })
+    const ended = yield* Effect.forEach(contenders, ({ end }) => end, { concurrency: "unbounded" })
     const [counted] = (yield* files.readFileString(counter)).split(" ")
     const outcome: Outcome = {
       served: ended.map(({ served }) => served),

@@ -42,7 +42,7 @@ const work = Effect.fnUntraced(function*(orders: typeof Orders.Type) {
     yield* tell({ _tag: "Holding", fencingToken: String(held.fencingToken) })
     if (section === "Write") yield* busyUntilStopped(ttlMillis)
     if (section !== "Rest") yield* held.write([{ op: "add", path: fencedPath, value: { writer: orders.worker } }])
-    yield* Effect.never
+    return yield* Effect.never
   }).pipe(Effect.onInterrupt(() => tell({ _tag: "Interrupted" })))
 
   yield* Effect.gen(function*() {
