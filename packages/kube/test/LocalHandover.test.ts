@@ -66,7 +66,7 @@ describe("a lock passes from one fiber to the next", () => {
 
   const different: ReadonlyArray<Partial<ManagedLockOptions>> = [
     { owner: "another" },
-    { ttl: "31 seconds" },
+    { ttl: "31 seconds", renewEvery: "10 seconds", requestTimeout: "5 seconds", safetyMargin: "1 second" },
     { renewEvery: "5 seconds" },
     { safetyMargin: "2 seconds" },
     { requestTimeout: "1 second" },
