@@ -77,6 +77,17 @@ describe("who has waited as long as it would", () => {
       })
   )
 
+  it.effect("is told of who took the lock, not of a fiber of its own process that has lost it and goes on", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const process = yield* cluster.start("bob")
+      yield* hold(yield* process.make())
+      yield* cluster.objects.put(resource, { [key]: goRecord("alice", 0, 60_000) })
+      yield* TestClock.adjust(0)
+      const lock = yield* process.make({ waitAtMost: "5 seconds" })
+      assert.strictEqual((yield* timeout(lock.withLock(Effect.void))).holder?.owner, "alice")
+    }))
+
   it.effect("is told in words of a holder whose clock is far ahead", () =>
     Effect.gen(function*() {
       const cluster = yield* makeCluster()

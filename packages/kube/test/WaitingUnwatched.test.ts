@@ -199,6 +199,20 @@ describe("a watch that fails for good", () => {
       yield* Fiber.join(waiting)
     }))
 
+  it.effect("is not taken up again without a pause, if it fails as soon as it is begun", () =>
+    Effect.gen(function*() {
+      const down = failing(new Unavailable({ outcomeUnknown: false, message: "down" }))
+      const cluster = yield* makeCluster({ watch: () => Stream.fail(down) })
+      yield* cluster.objects.put(resource, { [key]: goRecord("go", 0, 3_600_000) })
+      const lock = yield* (yield* cluster.start("waiter")).make()
+      const waiting = yield* Effect.forkChild(lock.withLock(Effect.void))
+      for (let second = 0; second < 30; second++) yield* TestClock.adjust("1 second")
+      assert.isAtMost(cluster.requests.length, 34)
+      yield* cluster.objects.put(resource, {})
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(waiting)
+    }))
+
   it.effect("fails those who wait if reading fails too, as RetryPolicy has it, and says for which lock", () =>
     Effect.gen(function*() {
       let isDown = false

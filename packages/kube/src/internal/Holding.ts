@@ -38,7 +38,7 @@ import * as LockMetrics from "../LockMetrics.ts"
 import type { ManagedLock, ManagedLocks, NotAcquired } from "../ManagedLock.ts"
 import { LockLost, Released, WaitTimeout } from "../ManagedLockError.ts"
 import * as ResourceRef from "../ResourceRef.ts"
-import type { Attempts, Restore, Taken } from "./Attempts.ts"
+import { type Attempts, now, type Restore, type Taken } from "./Attempts.ts"
 import * as Attributes from "./Attributes.ts"
 import * as Lane from "./Lane.ts"
 import * as ObjectView from "./ObjectView.ts"
@@ -238,15 +238,18 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
   const acquireOfOne = Effect.fnUntraced(function*(
     group: ReadonlyArray<Settings>,
     restore: Restore,
-    sayWaiting: (see: () => WaitedFor) => void
+    sayWaiting: (see: (monotonicNanos: bigint) => WaitedFor) => void
   ) {
     const [first] = group
     if (first === undefined) return []
     const scope = yield* Effect.scope
     const place = yield* placeOf(first)
     const berths: Array<Berth> = []
-    sayWaiting(() =>
-      group.map((settings, index): WaitedFor => ({ settings, holder: holderOf(place, settings, berths[index]) }))
+    sayWaiting((monotonicNanos) =>
+      group.map((settings, index): WaitedFor => ({
+        settings,
+        holder: holderOf(place, settings, berths[index], monotonicNanos)
+      }))
         .find(({ holder }) => holder !== undefined) ?? { settings: first, holder: undefined }
     )
     for (const settings of group) {
@@ -279,7 +282,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       Effect.gen(function*() {
         const startedAtNanos = yield* Clock.monotonicTimeNanos
         const mine = yield* Scope.fork(yield* Effect.scope)
-        let waitedFor = (): WaitedFor => ({ settings: all[0]!, holder: undefined })
+        let waitedFor = (_: bigint): WaitedFor => ({ settings: all[0]!, holder: undefined })
         const groups = groupsOf(all)
         const taking = Effect.uninterruptibleMask((restore) =>
           Effect.forEach(groups, (group) =>
@@ -288,8 +291,8 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
             }))
         )
         const waitAtMost = all.map(({ waitAtMost }) => waitAtMost).reduce(Duration.min, Duration.infinity)
-        const timedOut = Effect.flatMap(Clock.currentTimeNanos, (nowNanos) => {
-          const { holder, settings: { name, owner, resource } } = waitedFor()
+        const timedOut = Effect.flatMap(now, ({ monotonicNanos, wallNanos: nowNanos }) => {
+          const { holder, settings: { name, owner, resource } } = waitedFor(monotonicNanos)
           return Effect.fail(
             new WaitTimeout({
               lock: name,
@@ -448,13 +451,21 @@ const groupsOf = (all: ReadonlyArray<Settings>): ReadonlyArray<ReadonlyArray<Set
 }
 
 /** Who has a lock, as far as this process can tell. */
-const holderOf = ({ view }: Place, { name }: Settings, berth: Berth | undefined): Holder | undefined => {
+const holderOf = (
+  { view }: Place,
+  { name }: Settings,
+  berth: Berth | undefined,
+  monotonicNanos: bigint
+): Holder | undefined => {
+  const tenure = berth?.lane.tenure
+  if (tenure !== undefined && tenure.remainingNanos(monotonicNanos) > 0n) {
+    return LockRecord.holderOf(tenure.lease().record)
+  }
   const latest = view.latest()
   const text = latest?._tag === "Present"
     ? AnnotationEdit.get(latest.object.annotations, LockName.toKey(name))
     : undefined
-  const record = berth?.lane.tenure?.lease().record ??
-    (text === undefined ? undefined : Result.getOrUndefined(LockRecord.parse(text)))
+  const record = text === undefined ? undefined : Result.getOrUndefined(LockRecord.parse(text))
   return record === undefined ? undefined : LockRecord.holderOf(record)
 }
 

@@ -59,6 +59,8 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
   /** The last try, and what it was made on, while nothing newer has been seen that would explain its refusal. */
   let unexplained: { readonly refused: Refused; readonly resourceVersion: bigint } | undefined
   let patience = firstPatience
+  /** When the object was last read and followed anew. */
+  let followedAtNanos = -Duration.toNanosUnsafe(firstPatience)
 
   const askedAtNanos = yield* Clock.monotonicTimeNanos
   let nextWord = firstWord
@@ -82,10 +84,13 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
         Effect.catchTag("KubeError", () => Effect.as(followAnew, true))
       )
     )
-  const followAnew = attempts.read(resource).pipe(
-    Effect.flatMap(view.follow),
-    forPurpose("acquire", requests.map(({ lock }) => lock), requests[0]?.owner)
-  )
+  const followAnew = Effect.gen(function*() {
+    const nowNanos = yield* Clock.monotonicTimeNanos
+    // A watch that fails as soon as it was begun would have us read without end.
+    if (nowNanos - followedAtNanos < Duration.toNanosUnsafe(firstPatience)) yield* Effect.sleep(firstPatience)
+    yield* view.follow(yield* attempts.read(resource))
+    followedAtNanos = yield* Clock.monotonicTimeNanos
+  }).pipe(forPurpose("acquire", requests.map(({ lock }) => lock), requests[0]?.owner))
 
   const tryOnce = Effect.fnUntraced(function*(object: ObjectMetadata | undefined) {
     const isRead = view.following() !== "by watch"
@@ -93,11 +98,11 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
     const answer = yield* Effect.result(
       attempts.tryAcquire({ resource, requests, believed: object?.annotations ?? {}, restore }, isRead)
     )
-    if (Result.isSuccess(answer)) {
+    if (Result.isSuccess(answer) || (answer.failure._tag === "Refused" && answer.failure.seen === undefined)) {
       const roundTripMillis = Number((yield* Clock.monotonicTimeNanos) - startedAtNanos) / 1e6
       for (const { lock } of requests) view.observe(lock, { _tag: "Answered", roundTripMillis })
-      return answer.success
     }
+    if (Result.isSuccess(answer)) return answer.success
     const error = answer.failure
     switch (error._tag) {
       case "Refused": {
@@ -201,7 +206,7 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
       if (taken !== undefined) return taken
     }
   })
-  return yield* Effect.onInterrupt(
+  return yield* Effect.onError(
     steps,
     () => unexplained === undefined ? Effect.void : attempts.giveBack(resource, unexplained.refused.edits)
   )
