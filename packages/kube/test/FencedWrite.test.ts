@@ -231,7 +231,7 @@ describe("a write whose answer is lost", () => {
 
   it.effect("is made exactly once, whatever is lost, given up, or done to the clock", () =>
     Effect.gen(function*() {
-      for (const steps of fc.sample(fc.array(step, { minLength: 1, maxLength: 5 }), { seed: 7, numRuns: 100 })) {
+      for (const steps of fc.sample(fc.array(step, { minLength: 1, maxLength: 5 }), { seed: 7, numRuns: 300 })) {
         yield* inWorld(Effect.gen(function*() {
           yield* withList
           const { clock, jump } = yield* settableClock

@@ -114,6 +114,23 @@ describe("a lock that is", () => {
   )
 })
 
+it.effect("an object that was made again is another one, though nobody told of the deletion", () =>
+  Effect.forEach([
+    "deleted with its object, which is there again",
+    "deleted with its object, which is made again from a copy"
+  ], (name) =>
+    inWorld(Effect.gen(function*() {
+      yield* (yield* Control).hideDeletions
+      const lock = yield* KubeLock.make(options)
+      const fiber = yield* Effect.forkChild(lock.withLock(Effect.never))
+      yield* settle
+      yield* losses[name]![0]
+      yield* settle
+      assert.isDefined(fiber.pollUnsafe())
+      const error = yield* Effect.flip(Fiber.join(fiber))
+      assert.strictEqual(error._tag === "LockLost" && error.reason._tag, "ObjectDeleted")
+    })), { discard: true }))
+
 describe("a lock is not lost by what others do to", () => {
   it.effect("the rest of its object, and other locks", () =>
     inWorld(Effect.gen(function*() {

@@ -123,7 +123,8 @@ describe("locks of several objects", () => {
         lock(a, "x", { waitAtMost: "1 minute" }),
         lock(b, "x", { waitAtMost: "3 seconds" })
       ])
-      const fiber = yield* Effect.forkChild(Effect.flip(locks.withLocks(Effect.die("nobody has them"))))
+      // Into a scope that stays open.
+      const fiber = yield* Effect.forkChild(Effect.flip(locks.acquireAll))
       yield* TestClock.adjust("2999 millis")
       assert.isUndefined(fiber.pollUnsafe())
       assert.strictEqual((yield* recordOf("x", a))?.owner, "me")

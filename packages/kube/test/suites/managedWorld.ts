@@ -13,7 +13,7 @@ import {
   Timeout,
   Unavailable
 } from "@kubelock/kube"
-import { Clock, Context, Duration, Effect, Fiber, Layer, Result, Scope, Stream } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Fiber, Layer, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 // Managed locks over a store in memory whose every request a test may stop, lose, refuse and count.
@@ -53,6 +53,8 @@ export class Control extends Context.Service<Control, {
   /** What becomes of the next writes, in their order; of reads, and of what comes after them, nothing but what is asked. */
   readonly nextWrites: (...fates: ReadonlyArray<Fate>) => Effect.Effect<void>
   readonly sent: Effect.Effect<ReadonlyArray<Sent>>
+  /** From now on no watch tells of a deletion: as one that had expired, and begins anew. */
+  readonly hideDeletions: Effect.Effect<void>
   /** How many watches were ever opened. */
   readonly watches: Effect.Effect<number>
 }>()("@kubelock/kube/test/Control") {}
@@ -93,6 +95,7 @@ const controlled = Layer.effectContext(Effect.gen(function*() {
   let fateOf: (sent: Sent) => Fate | undefined = () => undefined
   const log: Array<Sent> = []
   let watches = 0
+  let areDeletionsHidden = false
   const through = <A, E>(
     request: Pick<Sent, "method" | "path" | "edits" | "hasOperations">,
     made: Effect.Effect<A, E>
@@ -131,7 +134,7 @@ const controlled = Layer.effectContext(Effect.gen(function*() {
     changes: (ref, from) =>
       Stream.unwrap(Effect.sync(() => {
         watches++
-        return store.changes(ref, from)
+        return Stream.filter(store.changes(ref, from), ({ _tag }) => !(areDeletionsHidden && _tag === "Deleted"))
       })),
     clockOffset: store.clockOffset
   }).pipe(Context.add(Control, {
@@ -145,6 +148,9 @@ const controlled = Layer.effectContext(Effect.gen(function*() {
         fateOf = ({ method }) => method === "PATCH" ? left.shift() : undefined
       }),
     sent: Effect.sync(() => [...log]),
+    hideDeletions: Effect.sync(() => {
+      areDeletionsHidden = true
+    }),
     watches: Effect.sync(() => watches)
   }))
 }))
@@ -170,8 +176,14 @@ export const inWorld = <A, E, R>(effect: Effect.Effect<A, E, R>) => inWorldOf([r
 export const inWorldOf = (objects: Iterable<ResourceRef.ResourceRef>) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
-    const exit = yield* Effect.exit(Scope.provide(effect, scope))
+    const ended = yield* Deferred.make<void>()
+    const running = yield* Effect.forkChild(
+      Effect.ensuring(Scope.provide(effect, scope), Deferred.succeed(ended, undefined))
+    )
+    yield* Deferred.await(ended)
     yield* (yield* Control).fate(() => undefined)
+    // What it has begun and not ended is interrupted, which takes its time.
+    const exit = yield* untilEnded(running)
     const closing = yield* Effect.forkChild(Scope.close(scope, exit))
     yield* untilEnded(closing)
     return yield* exit
