@@ -1,7 +1,7 @@
 /** One worker process of the demo: a read-modify-write on a ConfigMap, again and again, under the lock or without it. */
 import { NodeRuntime } from "@effect/platform-node"
 import { HeldLock, KubeAnnotationStore, KubeLock, type KubeResponse, KubeTransport, ResourceRef } from "@kubelock/kube"
-import { Clock, Console, Effect, Layer, Logger, Random, Ref, Schema, Stream } from "effect"
+import { Cause, Clock, Console, Effect, Layer, Logger, Random, Ref, Schema, Stream } from "effect"
 import { argv } from "node:process"
 import { type Cluster, Message, Orders, type Section } from "./Message.ts"
 
@@ -71,4 +71,8 @@ const main = Effect.gen(function*() {
 })
 
 // Standard output is for messages alone.
-NodeRuntime.runMain(Effect.provide(main, Logger.layer([Logger.withConsoleError(Logger.defaultLogger)])))
+main.pipe(
+  Effect.onError((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError(cause)),
+  Effect.provideService(Logger.LogToStderr, true),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

@@ -1,7 +1,7 @@
 /** One process of a contention: its fibers want one lock, again and again, until it was acquired often enough by all together. */
 import { NodeRuntime } from "@effect/platform-node"
 import { HeldLock, KubeAnnotationStore, KubeLock, KubeTransport, ResourceRef } from "@kubelock/kube"
-import { Array, Clock, Console, Effect, Layer, Logger, Schema } from "effect"
+import { Array, Cause, Clock, Console, Effect, Layer, Logger, Schema } from "effect"
 import * as fs from "node:fs"
 import { join } from "node:path"
 import { argv, getActiveResourcesInfo, stdin } from "node:process"
@@ -114,4 +114,8 @@ const main = Effect.gen(function*() {
 })
 
 // Standard output is for messages alone.
-NodeRuntime.runMain(Effect.provide(main, Logger.layer([Logger.withConsoleError(Logger.defaultLogger)])))
+main.pipe(
+  Effect.onError((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError(cause)),
+  Effect.provideService(Logger.LogToStderr, true),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

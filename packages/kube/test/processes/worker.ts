@@ -1,7 +1,7 @@
 /** A process that wants a lock, and does under it what it is told. */
 import { NodeRuntime } from "@effect/platform-node"
 import { HeldLock, KubeAnnotationStore, KubeLock, KubeTransport, ResourceRef } from "@kubelock/kube"
-import { Console, Effect, Layer, Logger, Schema } from "effect"
+import { Cause, Console, Effect, Layer, Logger, Schema } from "effect"
 import { argv, hrtime } from "node:process"
 import { Message, Orders } from "./Message.ts"
 
@@ -68,4 +68,8 @@ const main = Effect.gen(function*() {
 })
 
 // Standard output is for messages alone.
-NodeRuntime.runMain(Effect.provide(main, Logger.layer([Logger.withConsoleError(Logger.defaultLogger)])))
+main.pipe(
+  Effect.onError((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError(cause)),
+  Effect.provideService(Logger.LogToStderr, true),
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)
