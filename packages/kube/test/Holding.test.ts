@@ -247,6 +247,9 @@ describe("releasing early", () => {
         const held = yield* HeldLock
         yield* Deferred.await(release)
         yield* held.release
+        assert.strictEqual(reasonOf(yield* Effect.flip(held.renew)), "Released", "though the next one could")
+        assert.strictEqual(reasonOf(yield* Effect.flip(held.write([]))), "Released")
+        assert.isFalse(yield* held.isHeld)
         yield* Deferred.await(end)
         return yield* held.isHeld
       })))

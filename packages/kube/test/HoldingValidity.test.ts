@@ -44,6 +44,7 @@ describe("a lock is lost at the instant its validity ends", () => {
       yield* TestClock.adjust(validMillis - 1)
       assert.isUndefined(section.pollUnsafe(), "not a millisecond earlier")
       yield* TestClock.adjust(1)
+      assert.isDefined(section.pollUnsafe(), "nor later")
       const error = yield* Effect.flip(Fiber.join(section))
       assert.strictEqual(error._tag === "LockLost" && error.reason._tag, "NotRenewed")
     })))
