@@ -134,6 +134,17 @@ describe("a lock that somebody else has", () => {
       assert.deepStrictEqual(yield* annotations(), {})
     })))
 
+  it.effect("is told from one that cannot be had for another reason", () =>
+    inWorld(Effect.gen(function*() {
+      const lock = yield* make
+      yield* (yield* Control).nextWrites(fates.forbidden)
+      assert.strictEqual((yield* Effect.flip(lock.tryAcquire))._tag, "KubeError")
+      yield* overwrite("{")
+      assert.strictEqual((yield* Effect.flip(lock.withLockIfAvailable(Effect.void)))._tag, "MalformedRecord")
+      yield* overwrite(undefined)
+      assert.isTrue(Option.isSome(yield* lock.tryAcquire))
+    })))
+
   it.effect("withLockIfAvailable interrupts the section too when the lock is lost", () =>
     inWorld(Effect.gen(function*() {
       const lock = yield* make
