@@ -282,7 +282,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       Effect.gen(function*() {
         const startedAtNanos = yield* Clock.monotonicTimeNanos
         const mine = yield* Scope.fork(yield* Effect.scope)
-        let waitedFor = (_: bigint): WaitedFor => ({ settings: all[0]!, holder: undefined })
+        let waitedFor: (nowNanos: bigint) => WaitedFor = () => ({ settings: all[0]!, holder: undefined })
         const groups = groupsOf(all)
         const taking = Effect.uninterruptibleMask((restore) =>
           Effect.forEach(groups, (group) =>
