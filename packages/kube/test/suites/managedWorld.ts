@@ -112,7 +112,7 @@ const controlled = Layer.effectContext(Effect.gen(function*() {
       yield* before
       const answer = isMade ? yield* Effect.result(made) : undefined
       yield* after
-      if (instead !== undefined) return yield* Effect.fail(instead)
+      if (instead !== undefined) return yield* instead
       return answer === undefined ?
         yield* Effect.die("a request that is not made needs an answer")
         : yield* Effect.fromResult(answer)
