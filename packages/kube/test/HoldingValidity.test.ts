@@ -54,6 +54,21 @@ describe("a lock is valid from before the request was sent that wrote its record
   // On its way for two seconds, and its answer for one.
   const slow: Fate = { before: Effect.sleep("2 seconds"), after: Effect.sleep("1 second") }
 
+  it.effect("nothing is begun under one that comes too late", () =>
+    inWorld(Effect.gen(function*() {
+      const control = yield* Control
+      yield* control.nextWrites({ after: Effect.sleep(validMillis) })
+      let isBegun = false
+      const section = Effect.sync(() => {
+        isBegun = true
+      })
+      const late = yield* Effect.forkChild(Effect.flip((yield* KubeLock.make(options)).withLock(section)))
+      yield* TestClock.adjust(validMillis)
+      assert.strictEqual((yield* Fiber.join(late))._tag, "LockLost")
+      assert.isFalse(isBegun)
+      assert.deepStrictEqual(yield* annotations(), {})
+    })))
+
   it.effect("a slow acquisition leaves less of it", () =>
     inWorld(Effect.gen(function*() {
       const lock = yield* KubeLock.make(options)

@@ -373,7 +373,8 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
           Option.match({
             onNone: () => Effect.succeedNone,
             onSome: ({ held, span }) =>
-              Effect.raceFirst(section, held.lost).pipe(
+              // In this order: under a lock that is lost already, nothing is begun.
+              Effect.raceFirst(held.lost, section).pipe(
                 Effect.provideService(HeldLock, held),
                 Effect.withParentSpan(span),
                 Effect.asSome
@@ -411,7 +412,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
           (scope) =>
             Effect.flatMap(
               Scope.provide(acquired, scope),
-              (held) => Effect.raceAllFirst([section, ...held.map(({ lost }) => lost)])
+              (held) => Effect.raceAllFirst([...held.map(({ lost }) => lost), section])
             ),
           Scope.close
         )

@@ -279,7 +279,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   if (terms.watch) yield* view.follow(taken.after)
   look()
   yield* afterWrite
-  guarding = yield* Effect.forkIn(guard, scope)
+  // At once: what came too late must not be worked under at all.
+  guarding = yield* Effect.forkIn(guard, scope, { startImmediately: true })
   renewing = yield* Effect.forkIn(renewals, scope)
 
   return {
