@@ -69,9 +69,8 @@ interface Berth {
   readonly scope: Scope.Closeable
 }
 
-/** Managed locks over one store. What keeps them ends with the scope. */
+/** Managed locks over one store. What keeps them ends with the scope, and with it they are lost. */
 export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"], attempts: Attempts) {
-  const scope = yield* Effect.scope
   const unwatched = new Set<string>()
 
   const sayUnwatched = (resource: ResourceRef.ResourceRef, error: KubeError) =>
@@ -124,6 +123,9 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       return place
     })
   })
+
+  // All at once, so that the end of many locks takes no longer than that of one.
+  const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
 
   const placeOf = Effect.fnUntraced(function*({ resource }: Settings) {
     const { process } = yield* Identity

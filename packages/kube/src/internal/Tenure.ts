@@ -15,10 +15,11 @@ import {
   Deferred,
   Duration,
   Effect,
+  Exit,
   type Fiber,
   Option,
   Result,
-  type Scope,
+  Scope,
   Semaphore,
   type Tracer
 } from "effect"
@@ -67,7 +68,7 @@ export interface Tenure {
   readonly write: (
     operations: ReadonlyArray<JsonPatchOperation>
   ) => Effect.Effect<ObjectMetadata, LockLost | OperationsRefused | KubeError>
-  /** Removes the record, if it is still there. */
+  /** Removes the record, if it is still there. Nobody works under it any more. */
   readonly release: Effect.Effect<void>
   /** What happens to it by itself is part of this span, until another is named. */
   readonly heldDuring: (span: Tracer.AnySpan) => void
@@ -76,7 +77,7 @@ export interface Tenure {
 // After a renewal that failed for good, by its schedule, the next one follows when so much of the time between two has passed.
 const pausePerRenewal = 1 / 10
 
-/** Keeps what was taken. Its fibers live in `scope`, and are not waited for elsewhere. */
+/** Keeps what was taken. Its fibers live in `scope`, and are not waited for elsewhere; with it the lock is lost. */
 export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, taken, terms, view }: {
   readonly attempts: Attempts.Attempts
   readonly view: ObjectView
@@ -106,6 +107,12 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   const lost = Deferred.makeUnsafe<never, LockLost>()
   /** What was found out that ends it. */
   const found = Deferred.makeUnsafe<LossReason>()
+  /** Nobody works under it any more. */
+  const left = Deferred.makeUnsafe<void>()
+  // Until it is over: while there is somebody to renew it, and to notice that it is lost.
+  const keeping = yield* Scope.fork(scope)
+  // Who has waited for longer than the layer lives has not begun to work under it.
+  if (keeping.state._tag === "Closed") Deferred.doneUnsafe(left, Effect.void)
   // A renewal and a write each test the text that the other one replaces.
   const writing = Semaphore.makeUnsafe(1)
 
@@ -242,6 +249,14 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     Effect.withSpan("KubeLock.release", { attributes })
   )
 
+  const lostWith = Effect.fnUntraced(function*(reason: LossReason) {
+    const error = lostFor(reason)
+    endWith(error)
+    Deferred.doneUnsafe(lost, Effect.fail(error))
+    yield* LockMetrics.lost(reason._tag)
+    yield* Effect.logError("A lock was lost").pipe(annotated(error), withinHold)
+  })
+
   const guard = Effect.gen(function*() {
     while (true) {
       const leftNanos = remainingNanos(yield* Clock.monotonicTimeNanos)
@@ -249,15 +264,20 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
         ? yield* Effect.timeoutOption(Deferred.await(found), Duration.nanos(leftNanos))
         : Option.some(notRenewed())
       if (Option.isNone(reason)) continue
-      const error = lostFor(reason.value)
-      endWith(error)
-      Deferred.doneUnsafe(lost, Effect.fail(error))
-      yield* LockMetrics.lost(error.reason._tag)
-      yield* Effect.logError("A lock was lost").pipe(annotated(error), withinHold)
+      yield* lostWith(reason.value)
       // Nobody else may have it yet, and then nobody has to wait until it expires.
-      if (error.reason._tag === "NotRenewed") yield* Effect.forkIn(withinHold(remove), scope)
+      if (reason.value._tag === "NotRenewed") yield* Effect.forkIn(withinHold(remove), scope)
+      yield* Scope.close(keeping, Exit.void)
       return
     }
+  })
+
+  // It is still valid: whoever works under it is given time to end before another may have it.
+  const abandon = Effect.gen(function*() {
+    if (over !== undefined) return
+    yield* lostWith(new NotRenewed({ problem: "the layer of KubeLock has ended" }))
+    const isLeft = yield* Effect.timeoutOption(Deferred.await(left), terms.requestTimeout)
+    if (Option.isSome(isLeft)) yield* withinHold(remove)
   })
 
   const look = () => {
@@ -279,6 +299,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   if (terms.watch) yield* view.follow(taken.after)
   look()
   yield* afterWrite
+  yield* Scope.provide(Effect.addFinalizer(() => abandon), keeping)
   // At once: what came too late must not be worked under at all.
   guarding = yield* Effect.forkIn(guard, scope, { startImmediately: true })
   renewing = yield* Effect.forkIn(renewals, scope)
@@ -292,10 +313,11 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     renew,
     write,
     release: Effect.suspend(() => {
+      Deferred.doneUnsafe(left, Effect.void)
       if (over !== undefined) return Effect.void
       endWith(lostFor(new Released()))
       guarding?.interruptUnsafe()
-      return remove
+      return Effect.andThen(Scope.close(keeping, Exit.void), remove)
     }),
     heldDuring: (span) => {
       hold = span

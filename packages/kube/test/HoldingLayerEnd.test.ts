@@ -1,0 +1,88 @@
+import { assert, describe, it } from "@effect/vitest"
+import { KubeAnnotationStore, KubeLock, KubeTransport } from "@kubelock/kube"
+import { KubeApiServer } from "@kubelock/testing"
+import { Deferred, Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { configMapOf } from "./suites/apiServerWorld.ts"
+import { hold, makeCluster, makeSections, resource } from "./suites/processes.ts"
+
+// Sections that outlive the layer which keeps their locks.
+
+describe("when its layer ends", () => {
+  it.effect("a lock is lost at once, and given back when its section has ended", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const process = yield* cluster.start("p")
+      const lock = yield* process.make()
+      let isInside = true
+      const section = Effect.onInterrupt(Effect.never, () =>
+        Effect.andThen(
+          Effect.sleep("1 second"),
+          Effect.sync(() => {
+            isInside = false
+          })
+        ))
+      const fiber = yield* Effect.forkDetach(Effect.flip(lock.withLock(section)))
+      yield* TestClock.adjust(0)
+      const ending = yield* Effect.forkChild(process.end)
+      yield* TestClock.adjust("999 millis")
+      assert.isTrue(isInside)
+      assert.strictEqual(Object.keys(yield* cluster.annotations).length, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.isFalse(isInside)
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+      yield* Fiber.join(ending)
+      const error = yield* Fiber.join(fiber)
+      assert.include(error.message, "could not be renewed in time (the layer of KubeLock has ended)")
+    }))
+
+  it.effect("a lock that somebody goes on working under is left to expire", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const process = yield* cluster.start("p")
+      const { held } = yield* hold(yield* process.make({ requestTimeout: "2 seconds" }))
+      const ending = yield* Effect.forkChild(process.end)
+      yield* TestClock.adjust("1999 millis")
+      assert.isUndefined(ending.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(ending)
+      assert.isFalse(yield* held.isHeld)
+      assert.strictEqual((yield* Effect.flip(held.lost))._tag, "LockLost")
+      assert.strictEqual(Object.keys(yield* cluster.annotations).length, 1)
+    }))
+
+  it.effect("one who waits begins nothing, and leaves nothing", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const process = yield* cluster.start("p")
+      const other = yield* hold(yield* (yield* cluster.start("q")).make())
+      const sections = makeSections()
+      const lock = yield* process.make()
+      const fiber = yield* Effect.forkDetach(Effect.flip(lock.withLock(sections.by("p", Effect.never))))
+      yield* TestClock.adjust(0)
+      yield* process.end
+      yield* other.release
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "LockLost")
+      assert.deepStrictEqual(sections.entered, [])
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+
+  it.effect("there are connections left to release by", () =>
+    Effect.gen(function*() {
+      const { get, kubeconfig, put } = yield* KubeApiServer
+      const { name, namespace = "", ...type } = configMapOf(resource)
+      yield* put({ ...type, metadata: { name, namespace } })
+      const layer = KubeLock.layer.pipe(
+        Layer.provide(KubeAnnotationStore.layer),
+        Layer.provide(KubeTransport.layerText(kubeconfig))
+      )
+      yield* Effect.gen(function*() {
+        const lock = yield* KubeLock.make({ resource, name: "x" })
+        const isInside = yield* Deferred.make<void>()
+        yield* Effect.forkChild(lock.withLock(Effect.andThen(Deferred.succeed(isInside, undefined), Effect.never)))
+        yield* Deferred.await(isInside)
+      }).pipe(Effect.provide(layer))
+      assert.isUndefined((yield* get(configMapOf(resource))).metadata.annotations)
+    }).pipe(Effect.provide(KubeApiServer.layer()), TestClock.withLive))
+})
