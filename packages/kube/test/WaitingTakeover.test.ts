@@ -132,6 +132,33 @@ describe("whatever is lost on the way while several contend", () => {
       assert.deepStrictEqual(yield* cluster.annotations, {})
     }))
 
+  it.effect("a try that something on the way has sent twice is undone where nobody waits for what the watch shows", () =>
+    Effect.gen(function*() {
+      let isTwice = false
+      const cluster = yield* makeCluster({
+        request: ({ process }, answer) => {
+          if (!isTwice || process !== "waiter") return answer
+          isTwice = false
+          return Effect.andThen(Effect.result(answer), answer)
+        },
+        // It lags, once the release was told.
+        watch: Stream.tap((change) =>
+          change._tag === "Present" && change.object.annotations[key]?.includes(`"waiter"`) === true
+            ? Effect.sleep("1 minute")
+            : Effect.void
+        )
+      })
+      const { release } = yield* hold(yield* (yield* cluster.start("holder")).make())
+      const waiting = yield* Effect.forkChild((yield* (yield* cluster.start("waiter")).make()).withLock(Effect.void))
+      yield* TestClock.adjust("1 second")
+      isTwice = true
+      yield* release
+      yield* TestClock.adjust("100 millis")
+      assert.include((yield* cluster.annotations)[key], `"waiter"`)
+      yield* Fiber.interrupt(waiting)
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+
   it.effect.prop(
     "no two hold the lock, all are served, and nothing is left",
     [Schema.Array(Mishap).check(Schema.isMinLength(4), Schema.isMaxLength(30)), Schema.Literals([0, 1, 3])],
