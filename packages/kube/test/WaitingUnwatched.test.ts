@@ -199,6 +199,25 @@ describe("a watch that fails for good", () => {
       yield* Fiber.join(waiting)
     }))
 
+  it.effect("is begun anew by who holds a lock, at the next renewal", () =>
+    Effect.gen(function*() {
+      const down = failing(new Unavailable({ outcomeUnknown: false, message: "down" }))
+      let isDown = true
+      const cluster = yield* makeCluster({
+        watch: (changes) => Stream.suspend(() => isDown ? Stream.fail(down) : changes)
+      })
+      const lock = yield* (yield* cluster.start("holder")).make({ ttl: "30 seconds" })
+      const holding = yield* Effect.forkChild(lock.withLock(Effect.never))
+      yield* TestClock.adjust("5 seconds")
+      isDown = false
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(cluster.openWatches(), 1)
+      yield* cluster.objects.put(resource)
+      yield* TestClock.adjust(0)
+      assert.isDefined(holding.pollUnsafe())
+      assert.strictEqual((yield* Effect.flip(Fiber.join(holding)))._tag, "LockLost")
+    }))
+
   it.effect("is not taken up again without a pause, if it fails as soon as it is begun", () =>
     Effect.gen(function*() {
       const down = failing(new Unavailable({ outcomeUnknown: false, message: "down" }))
