@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KubeLock, type LockLost, MemoryObjects } from "@kubelock/kube"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   annotations,
@@ -12,8 +12,10 @@ import {
   overwrite,
   resource,
   settle,
-  takeOver
+  takeOver,
+  untilEnded
 } from "./suites/managedWorld.ts"
+import { makeCluster } from "./suites/processes.ts"
 
 const options = { resource, name: lockName, ttl: "30 seconds", owner: "me" } as const
 
@@ -174,3 +176,34 @@ it.effect("one watch tells all who hold locks of an object", () =>
       [true, false, true]
     )
   })))
+
+it.effect("nobody looks after a lock that was given back, however many there were", () =>
+  Effect.gen(function*() {
+    let looks = 0
+    const cluster = yield* makeCluster({
+      watch: Stream.map((change) =>
+        change._tag === "Deleted" ? change : {
+          ...change,
+          object: {
+            ...change.object,
+            get annotations() {
+              looks++
+              return change.object.annotations
+            }
+          }
+        }
+      )
+    })
+    const lock = yield* (yield* cluster.start("p")).make()
+    const looksAfter = Effect.fnUntraced(function*(times: number) {
+      const sections = Effect.repeat(lock.withLock(Effect.void), { times: times - 1 })
+      yield* untilEnded(yield* Effect.forkChild(sections))
+      looks = 0
+      yield* cluster.objects.put(resource, { other: `after ${times}` })
+      yield* settle
+      return looks
+    })
+    const afterOne = yield* looksAfter(1)
+    assert.isAbove(afterOne, 0)
+    assert.strictEqual(yield* looksAfter(20), afterOne)
+  }))
