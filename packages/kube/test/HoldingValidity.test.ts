@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LockRecord } from "@kubelock/core"
-import { type HeldLock, KubeLock, MemoryObjects } from "@kubelock/kube"
+import { type HeldLock, KubeError, KubeLock, MemoryObjects, Throttled } from "@kubelock/kube"
 import { Clock, Duration, Effect, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
@@ -237,4 +237,21 @@ it.effect("renewing goes on for as long as the section runs, a third of the TTL 
       sent.map(({ atMillis, method }) => [method, atMillis]),
       Array.from({ length: 61 }, (_, index) => ["PATCH", index * 10_000])
     )
+  })))
+
+it.effect("a renewal is sent again no sooner than the server says, also where RetryPolicy waits for no such thing", () =>
+  inWorld(Effect.gen(function*() {
+    const control = yield* Control
+    const lock = yield* KubeLock.make({ resource, name: lockName, ttl: "5 minutes" })
+    yield* Effect.forkChild(lock.withLock(Effect.never))
+    yield* settle
+    const { method, path } = fates.throttled.instead
+    const reason = new Throttled({ retryAfterMillis: 40_000, message: "too many" })
+    yield* control.nextWrites({ isMade: false, instead: new KubeError({ method, path, reason }) })
+    yield* TestClock.adjust("100 seconds")
+    const { length } = yield* control.sent
+    yield* TestClock.adjust("39999 millis")
+    assert.lengthOf(yield* control.sent, length)
+    yield* TestClock.adjust("1 millis")
+    assert.lengthOf(yield* control.sent, length + 1)
   })))

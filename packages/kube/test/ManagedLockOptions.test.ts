@@ -175,6 +175,21 @@ describe("an option is obeyed", () => {
       ])
     })))
 
+  it.effect("requestTimeout and retryPolicy, also of a renewal that a section asks for", () =>
+    inWorld(Effect.gen(function*() {
+      const lock = yield* KubeLock.make({
+        ...options,
+        requestTimeout: "2 seconds",
+        retryPolicy: { ...RetryPolicy.defaults, timeout: Schedule.recurs(0) }
+      })
+      const held = yield* lock.acquire
+      yield* (yield* Control).nextWrites(fates.hang)
+      const renewing = yield* Effect.forkChild(Effect.flip(held.renew))
+      yield* TestClock.adjust("2 seconds")
+      assert.isDefined(renewing.pollUnsafe())
+      assert.strictEqual((yield* Fiber.join(renewing))._tag, "KubeError")
+    })))
+
   it.effect("retryPolicy, of the lock or else of whoever uses it", () =>
     inWorld(Effect.gen(function*() {
       const never = { ...RetryPolicy.defaults, unavailable: Schedule.recurs(0) }
