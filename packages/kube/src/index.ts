@@ -5,6 +5,21 @@
  *
  * @since 0.1.0
  */
+// What users of this package meet of the other: they install only this one.
+export {
+  AlreadyExists,
+  defaultTtl,
+  Holder,
+  InvalidConfig,
+  isAlreadyExists,
+  isInvalidConfig,
+  isMalformedRecord,
+  isNotFound,
+  isOwnerMismatch,
+  MalformedRecord,
+  NotFound,
+  OwnerMismatch
+} from "@kubelock/core"
 export * from "./AnnotationStore.ts"
 export * as ClockOffset from "./ClockOffset.ts"
 export * from "./HeldLock.ts"

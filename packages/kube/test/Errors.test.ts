@@ -1,5 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { LockRecord } from "@kubelock/core"
+import * as kube from "@kubelock/kube"
 import { HeldLock, KubeAnnotationStore, KubeLock, KubeTransport, ResourceRef } from "@kubelock/kube"
 import { Faults, KubeApiServer } from "@kubelock/testing"
 import { Deferred, Effect, Fiber, Layer } from "effect"
@@ -341,6 +342,13 @@ layer(services)("an error is met through HTTP:", (it) => {
         assert.notInclude(failed.message, "secret")
       }))
   }
+
+  it.effect("is exported, with its guard if it is one of the Go library's: nobody has to install the package below for it", () =>
+    Effect.sync(() => {
+      const names = Object.values(meetings).map(({ error }) => error.split(" ")[0]!)
+      const guards = ["isAlreadyExists", "isOwnerMismatch", "isNotFound", "isMalformedRecord", "isInvalidConfig"]
+      assert.deepStrictEqual([...names, ...guards].filter((name) => !(name in kube)), [])
+    }))
 
   it.effect("all that docs/ERRORS.md names", () =>
     Effect.sync(() => {
