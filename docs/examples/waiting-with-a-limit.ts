@@ -10,7 +10,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
-import { Console, Deferred, Effect, Layer, Option } from "effect"
+import { Console, Deferred, Effect, Fiber, Layer, Option } from "effect"
 
 const resource = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
 
@@ -19,7 +19,9 @@ const program = Effect.gen(function*() {
   const lock = yield* KubeLock.make({ resource, name: "helm", owner: "alice", waitAtMost: "200 millis" })
 
   const begun = yield* Deferred.make<void>()
-  yield* Effect.forkChild(nightJob.withLock(Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)))
+  const night = yield* Effect.forkChild(
+    nightJob.withLock(Effect.andThen(Deferred.succeed(begun, undefined), Effect.never))
+  )
   yield* Deferred.await(begun)
 
   yield* Console.log("deploying").pipe(
@@ -29,6 +31,7 @@ const program = Effect.gen(function*() {
 
   const perhaps = yield* lock.withLockIfAvailable(Effect.succeed("deployed"))
   yield* Console.log(Option.getOrElse(perhaps, () => "not deployed: somebody has the lock"))
+  yield* Fiber.interrupt(night)
 })
 
 const inMemory = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))

@@ -61,8 +61,11 @@ export class ObjectDeleted extends Schema.TaggedClass<ObjectDeleted>()("ObjectDe
 /** The holder itself has given the lock back. @category reasons @since 0.1.0 */
 export class Released extends Schema.TaggedClass<Released>()("Released", {}) {}
 
+/** The layer of `KubeLock` has ended, and with it the renewals. @category reasons @since 0.1.0 */
+export class LayerEnded extends Schema.TaggedClass<LayerEnded>()("LayerEnded", {}) {}
+
 /** Why a lock is no longer held. @category reasons @since 0.1.0 */
-export const LossReason = Schema.Union([NotRenewed, TakenOver, Broken, ObjectDeleted, Released])
+export const LossReason = Schema.Union([NotRenewed, TakenOver, Broken, ObjectDeleted, Released, LayerEnded])
 
 /** Why a lock is no longer held. @category reasons @since 0.1.0 */
 export type LossReason = typeof LossReason.Type
@@ -79,6 +82,8 @@ const explain = (reason: LossReason, nowNanos: bigint): string => {
       return "the object that carried it was deleted"
     case "Released":
       return "it was released by its holder"
+    case "LayerEnded":
+      return "the layer of KubeLock, which kept it, has ended before the section that worked under it"
   }
 }
 

@@ -33,7 +33,7 @@ describe("when its layer ends", () => {
       assert.deepStrictEqual(yield* cluster.annotations, {})
       yield* Fiber.join(ending)
       const error = yield* Fiber.join(fiber)
-      assert.include(error.message, "could not be renewed in time (the layer of KubeLock has ended)")
+      assert.include(error.message, "the layer of KubeLock, which kept it, has ended")
     }))
 
   it.effect("a lock that somebody goes on working under is left to expire", () =>

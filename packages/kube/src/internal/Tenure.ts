@@ -29,6 +29,7 @@ import type { Lease } from "../Lease.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import {
   Broken,
+  LayerEnded,
   LockLost,
   type LossReason,
   NotRenewed,
@@ -253,8 +254,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     const error = lostFor(reason)
     endWith(error)
     Deferred.doneUnsafe(lost, Effect.fail(error))
-    yield* LockMetrics.lost(reason._tag)
-    yield* Effect.logError("A lock was lost").pipe(annotated(error), withinHold)
+    yield* tell(reason).pipe(annotated(error), withinHold)
   })
 
   const guard = Effect.gen(function*() {
@@ -275,7 +275,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   // It is still valid: whoever works under it is given time to end before another may have it.
   const abandon = Effect.gen(function*() {
     if (over !== undefined) return
-    yield* lostWith(new NotRenewed({ problem: "the layer of KubeLock has ended" }))
+    yield* lostWith(new LayerEnded())
     const isLeft = yield* Effect.timeoutOption(Deferred.await(left), terms.requestTimeout)
     if (Option.isSome(isLeft)) yield* withinHold(remove)
   })
@@ -326,6 +326,12 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
 })
 
 type Gone = KubeError & { readonly reason: ResourceNotFound }
+
+// That sections are interrupted where a program ends is nothing to be woken up for.
+const tell = ({ _tag }: LossReason): Effect.Effect<void> =>
+  _tag === "LayerEnded"
+    ? Effect.logInfo("A lock has ended with the layer that kept it")
+    : Effect.andThen(LockMetrics.lost(_tag), Effect.logError("A lock was lost"))
 
 const isLoss = (error: { readonly _tag: string }): error is Tasks.NotMine | Gone =>
   error._tag === "MalformedRecord" || error._tag === "NotFound" || error._tag === "OwnerMismatch" ||

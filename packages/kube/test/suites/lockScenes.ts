@@ -13,7 +13,7 @@ import {
   ResourceRef,
   Unavailable
 } from "@kubelock/kube"
-import { Clock, Effect, Fiber, Layer, Stream } from "effect"
+import { Clock, Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 // What happens to locks, each scene with a store in memory of its own.
@@ -159,6 +159,19 @@ export const losses = {
   Broken: lost(() => Effect.flatMap(KubeLock, (locks) => locks.break({ resource, name: "x" }))),
   ObjectDeleted: lost(() => Effect.flatMap(MemoryObjects, (objects) => objects.delete(resource)))
 }
+
+/** A section that outlives the layer which keeps its lock. */
+export const layerEnded = Effect.gen(function*() {
+  const fiber = yield* Deferred.make<Fiber.Fiber<unknown>>()
+  yield* scene(() =>
+    Effect.gen(function*() {
+      const lock = yield* KubeLock.make(asMe)
+      yield* Deferred.succeed(fiber, yield* Effect.forkDetach(Effect.ignore(lock.withLock(Effect.never))))
+      yield* settle
+    })
+  )
+  yield* Fiber.join(yield* Deferred.await(fiber))
+})
 
 /** A lock that is found lost only when it is released. */
 export const lostAtRelease = scene(() =>
