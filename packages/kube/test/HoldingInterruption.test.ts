@@ -160,3 +160,35 @@ it.effect("interrupted while it waits behind another fiber, it lets those behind
     assert.deepStrictEqual(served, ["a", "c", "d"])
     assert.deepStrictEqual(yield* annotations(), {})
   })))
+
+describe("interrupted while it takes the lock, where giving it back fails", () => {
+  const interruptTaking = Effect.fnUntraced(function*(...later: ReadonlyArray<Fate>) {
+    const reached = yield* Deferred.make<void>()
+    const goOn = yield* Deferred.make<void>()
+    const stop = { after: Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(goOn)) }
+    yield* (yield* Control).nextWrites(stop, ...later)
+    const fiber = yield* Effect.forkChild((yield* KubeLock.make(options)).withLock(Effect.never))
+    yield* Deferred.await(reached)
+    const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber))
+    yield* settle
+    yield* Deferred.succeed(goOn, undefined)
+    return interrupting
+  })
+
+  const { answerLost, conflict, requestLost, throttled, unavailable, unreachable } = fates
+  it.effect.each(Object.entries({ answerLost, conflict, requestLost, throttled, unavailable, unreachable }))(
+    "once (%s), it leaves nothing behind",
+    ([, fate]) =>
+      inWorld(Effect.gen(function*() {
+        yield* untilEnded(yield* interruptTaking(fate))
+        yield* assertNothingLeft
+      }))
+  )
+
+  it.effect("for ever, it ends in time", () =>
+    inWorld(Effect.gen(function*() {
+      const interrupting = yield* interruptTaking(...Array.from({ length: 100 }, () => unavailable))
+      yield* TestClock.adjust("5 seconds")
+      assert.isDefined(interrupting.pollUnsafe())
+    })))
+})

@@ -4,9 +4,10 @@
  * Everything here takes leases and requests that are valid.
  */
 import type { AnnotationEdit, Transition } from "@kubelock/core"
-import { Cause, Clock, Data, Effect, Result } from "effect"
+import { Cause, Clock, Data, Duration, Effect, Result } from "effect"
 import type { AnnotationStore, JsonPatchOperation, ObjectMetadata } from "../AnnotationStore.ts"
 import { Conflict, isConflict, KubeError } from "../KubeError.ts"
+import { RequestTimeout } from "../KubeTransport.ts"
 import type { Lease } from "../Lease.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import * as ResourceRef from "../ResourceRef.ts"
@@ -65,6 +66,9 @@ export interface Acquisition {
   readonly believed?: AnnotationEdit.Annotations | undefined
   readonly restore?: Restore | undefined
 }
+
+// Where the caller limits no request: whoever is interrupted does not end before.
+const giveBackAtMost = Duration.seconds(10)
 
 /** What can be done to the locks of a store. */
 export type Attempts = ReturnType<typeof make>
@@ -146,27 +150,41 @@ export const make = (store: AnnotationStore["Service"]) => {
             ...(state?.perhapsMade ?? []),
             ...(Cause.hasInterrupts(cause) ? state?.refused ?? [] : [])
           ]
-          // All at once, so that it takes no longer than one request may.
+          // All at once, so that it takes no longer than one of them.
           return Effect.forEach(toUndo, ({ edits }) => undo(edits), { concurrency: "unbounded", discard: true })
         })
       )
     })
 
-  /** Removes the records that an acquisition has written, or may have. */
-  const giveBack = (resource: ResourceRef.ResourceRef, edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>) =>
-    store.edit(resource, edits.map(({ key, value }) => ({ key, expected: value, value: undefined }))).pipe(
-      Effect.asVoid,
-      Effect.catchTag("EditRefused", () => Effect.void),
-      Effect.catch((error) =>
-        Effect.logWarning("A lock may have been left behind, and will then be held until it expires").pipe(
-          Effect.annotateLogs({
-            ...Attributes.ofObject(resource),
-            ...Attributes.ofProblem(error),
-            "kubelock.annotations": edits.map(({ key }) => key).join(", ")
-          })
-        )
-      )
+  /** Removes the records that an acquisition has written, or may have. Tried again for as long as a request may take. */
+  const giveBack = Effect.fnUntraced(function*(
+    resource: ResourceRef.ResourceRef,
+    edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>
+  ) {
+    const removals = edits.map(({ key, value }) => ({ key, expected: value, value: undefined }))
+    let problem: KubeError | undefined
+    const remove = Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const backoff = yield* RetryPolicy.start
+        while (true) {
+          const answer = yield* Effect.result(store.edit(resource, removals))
+          problem = Result.isFailure(answer) && answer.failure instanceof KubeError ? answer.failure : undefined
+          if (problem === undefined) return
+          yield* restore(backoff(problem))
+        }
+      })
     )
+    const atMost = Duration.min(yield* RequestTimeout, giveBackAtMost)
+    yield* Effect.ignore(Effect.timeoutOption(remove, atMost))
+    if (problem === undefined) return
+    yield* Effect.logWarning("A lock may have been left behind, and will then be held until it expires").pipe(
+      Effect.annotateLogs({
+        ...Attributes.ofObject(resource),
+        ...Attributes.ofProblem(problem),
+        "kubelock.annotations": edits.map(({ key }) => key).join(", ")
+      })
+    )
+  })
 
   const acquire = <E = never>(
     { believed, requests, resource, restore }: Acquisition,
