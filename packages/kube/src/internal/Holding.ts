@@ -22,6 +22,7 @@ import {
   Effect,
   Equal,
   Exit,
+  Fiber,
   JsonPointer,
   Option,
   RcMap,
@@ -126,6 +127,10 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
 
   // All at once, so that the end of many locks takes no longer than that of one.
   const scope = yield* Scope.fork(yield* Effect.scope, "parallel")
+
+  /** Interrupted by the end of the layer, which waits for it: what is on its way can still be given back then. */
+  const withinLayer = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.acquireUseRelease(Effect.forkIn(effect, scope, { startImmediately: true }), Fiber.join, Fiber.interrupt)
 
   const placeOf = Effect.fnUntraced(function*({ resource }: Settings) {
     const { process } = yield* Identity
@@ -309,7 +314,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
         const inTime = Duration.isFinite(waitAtMost)
           ? Effect.timeoutOrElse(taking, { duration: waitAtMost, orElse: () => timedOut })
           : taking
-        const held = yield* restore(Scope.provide(inTime, mine)).pipe(
+        const held = yield* restore(withinLayer(Scope.provide(inTime, mine))).pipe(
           Effect.onError((cause) =>
             Effect.andThen(
               Effect.forEach(all, () => LockMetrics.acquired(outcomeOf(cause)), { discard: true }),
@@ -338,25 +343,27 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
           Effect.andThen(LockMetrics.acquired("unavailable"), Scope.close(mine, Exit.void)),
           Option.none<Held>()
         )
-        const taking = Effect.gen(function*() {
-          const place = yield* placeOf(settings)
-          const berth = { settings, lane: yield* place.laneOf(settings.name), scope: mine }
-          if (!(yield* Lane.enterIfEmpty(berth.lane))) return yield* none
-          const requests = [yield* requestOf(settings)]
-          const answer = yield* Effect.result(
-            settings.run(attempts.acquire({ resource: settings.resource, requests, believed: {}, restore })).pipe(
-              Effect.catchTag("InvalidConfig", Effect.die)
+        const taking = Effect.uninterruptibleMask((restore) =>
+          Effect.gen(function*() {
+            const place = yield* placeOf(settings)
+            const berth = { settings, lane: yield* place.laneOf(settings.name), scope: mine }
+            if (!(yield* Lane.enterIfEmpty(berth.lane))) return yield* none
+            const requests = [yield* requestOf(settings)]
+            const answer = yield* Effect.result(
+              settings.run(attempts.acquire({ resource: settings.resource, requests, believed: {}, restore })).pipe(
+                Effect.catchTag("InvalidConfig", Effect.die)
+              )
             )
-          )
-          if (Result.isFailure(answer)) return yield* isHeld(answer.failure) ? none : Effect.fail(answer.failure)
-          yield* keep(place, berth, answer.success[0]!)
-          yield* LockMetrics.acquired("acquired")
-          const one = yield* holdBerth(berth)
-          yield* Effect.annotateCurrentSpan(Attributes.ofHeld([one.held]))
-          return Option.some(one)
-        })
+            if (Result.isFailure(answer)) return yield* isHeld(answer.failure) ? none : Effect.fail(answer.failure)
+            yield* keep(place, berth, answer.success[0]!)
+            yield* LockMetrics.acquired("acquired")
+            const one = yield* holdBerth(berth)
+            yield* Effect.annotateCurrentSpan(Attributes.ofHeld([one.held]))
+            return Option.some(one)
+          })
+        )
         return yield* Effect.onError(
-          Scope.provide(taking, mine),
+          restore(withinLayer(Scope.provide(taking, mine))),
           (cause) => Effect.andThen(LockMetrics.acquired(outcomeOf(cause)), Scope.close(mine, Exit.failCause(cause)))
         )
       })
