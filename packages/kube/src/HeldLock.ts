@@ -16,25 +16,27 @@
  * **Example** (A section that knows its lock)
  *
  * ```ts
- * import { AnnotationStore, HeldLock, KubeLock, ResourceRef } from "@kubelock/kube"
+ * import { AnnotationStore, HeldLock, KubeLock, MemoryObjects, ResourceRef } from "@kubelock/kube"
  * import { Effect, Layer } from "effect"
  *
  * const resource = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
  *
  * const deploy = Effect.gen(function*() {
  *   const held = yield* HeldLock
- *   yield* held.write([{ op: "add", path: "/metadata/labels", value: { deployed: "5.3.0" } }])
- *   return held.fencingToken > 0n
+ *   yield* held.write([{ op: "add", path: "/data/version", value: "5.3.0" }])
  * })
  *
  * const program = Effect.gen(function*() {
+ *   const objects = yield* MemoryObjects
+ *   yield* objects.put(resource, {}, { data: { team: "web" } })
  *   const lock = yield* KubeLock.make({ resource, name: "helm" })
- *   return yield* lock.withLock(deploy)
+ *   yield* lock.withLock(deploy)
+ *   return (yield* objects.get(resource))?.["data"]
  * })
  *
- * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))
+ * const layer = KubeLock.layer.pipe(Layer.provideMerge(AnnotationStore.layerMemory()))
  *
- * await Effect.runPromise(program.pipe(Effect.provide(layer))) // => true
+ * await Effect.runPromise(program.pipe(Effect.provide(layer))) // => { team: "web", version: "5.3.0" }
  * ```
  *
  * @since 0.1.0
@@ -88,8 +90,10 @@ export class HeldLock extends Context.Service<HeldLock, {
    *
    * **Gotchas**
    *
-   * After a `KubeError` whose `outcomeUnknown` is true the write may have been made; after a `LockLost` too, if an answer was
-   * lost before.
+   * - JSON Patch makes no maps on the way: `add` of `/data/version` is refused where the object has no `/data`. `add` of `/data`
+   *   or `/metadata/labels` itself replaces all that is in it.
+   * - After a `KubeError` whose `outcomeUnknown` is true the write may have been made; after a `LockLost` too, if an answer was
+   *   lost before.
    */
   readonly write: (
     operations: ReadonlyArray<JsonPatchOperation>
