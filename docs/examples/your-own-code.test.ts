@@ -4,6 +4,9 @@
  * `AnnotationStore.layerMemory` stands in for the cluster, and the test clock for time: a lock that is held for minutes costs a test nothing.
  * What another process does is a record on the object (`MemoryObjects`), or a second lock under another owner.
  *
+ * Let more time pass than the sections take. Now and then a process leaves its turn to newcomers and waits some milliseconds, also where
+ * there are none, and on a clock that stands still for ever.
+ *
  * Run it with vitest and @effect/vitest.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -31,7 +34,7 @@ describe("makeReport", () => {
       )
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(yield* Ref.get(written), 1)
-      yield* TestClock.adjust("1 minute")
+      yield* TestClock.adjust("61 seconds")
       yield* Fiber.join(both)
       assert.strictEqual(yield* Ref.get(written), 2)
     }).pipe(Effect.provide(inMemory)))
@@ -64,7 +67,7 @@ describe("makeReport", () => {
   it.effect("leaves nothing on the object", () =>
     Effect.gen(function*() {
       const report = yield* Effect.forkChild(makeReport(yield* Ref.make(0)))
-      yield* TestClock.adjust("1 minute")
+      yield* TestClock.adjust("61 seconds")
       yield* Fiber.join(report)
       const store = yield* AnnotationStore
       assert.deepStrictEqual((yield* store.get(resource)).annotations, {})
