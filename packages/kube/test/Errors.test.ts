@@ -274,6 +274,22 @@ const meetings: Record<string, Meeting> = {
     says: [`"me" has lost lock "x"`, "was deleted"],
     met: losing(({ resource }) => Effect.flatMap(World, (world) => world.delete(resource)))
   },
+  "lost: its layer has ended": {
+    error: "LockLost LayerEnded",
+    says: [`"me" has lost lock "x"`, "the layer of KubeLock, which kept it, has ended"],
+    met: ({ resource, server }) =>
+      Effect.gen(function*() {
+        const begun = yield* Deferred.make<void>()
+        const fiber = yield* Effect.scoped(Effect.gen(function*() {
+          const lock = yield* (yield* locksAt(server.kubeconfig)).make({ resource, name: "x", owner: "me" })
+          const section = Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)
+          const fiber = yield* Effect.forkDetach(lock.withLock(section))
+          yield* Deferred.await(begun)
+          return fiber
+        }))
+        return yield* whileTimePasses(Fiber.join(fiber))
+      })
+  },
   "used after it was released": {
     error: "LockLost Released",
     says: [`"me" has lost lock "x"`, "released by its holder"],
