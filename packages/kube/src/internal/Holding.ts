@@ -339,33 +339,30 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const mine = yield* Scope.fork(yield* Effect.scope)
-        const none = Effect.as(
-          Effect.andThen(LockMetrics.acquired("unavailable"), Scope.close(mine, Exit.void)),
-          Option.none<Held>()
-        )
         const taking = Effect.uninterruptibleMask((restore) =>
           Effect.gen(function*() {
             const place = yield* placeOf(settings)
             const berth = { settings, lane: yield* place.laneOf(settings.name), scope: mine }
-            if (!(yield* Lane.enterIfEmpty(berth.lane))) return yield* none
+            if (!(yield* Lane.enterIfEmpty(berth.lane))) return undefined
             const requests = [yield* requestOf(settings)]
             const answer = yield* Effect.result(
               settings.run(attempts.acquire({ resource: settings.resource, requests, believed: {}, restore })).pipe(
                 Effect.catchTag("InvalidConfig", Effect.die)
               )
             )
-            if (Result.isFailure(answer)) return yield* isHeld(answer.failure) ? none : Effect.fail(answer.failure)
+            if (Result.isFailure(answer)) return isHeld(answer.failure) ? undefined : yield* Effect.fail(answer.failure)
             yield* keep(place, berth, answer.success[0]!)
-            yield* LockMetrics.acquired("acquired")
-            const one = yield* holdBerth(berth)
-            yield* Effect.annotateCurrentSpan(Attributes.ofHeld([one.held]))
-            return Option.some(one)
+            return yield* holdBerth(berth)
           })
         )
-        return yield* Effect.onError(
+        const one = yield* Effect.onError(
           restore(withinLayer(Scope.provide(taking, mine))),
           (cause) => Effect.andThen(LockMetrics.acquired(outcomeOf(cause)), Scope.close(mine, Exit.failCause(cause)))
         )
+        yield* LockMetrics.acquired(one === undefined ? "unavailable" : "acquired")
+        if (one === undefined) yield* Scope.close(mine, Exit.void)
+        else yield* Effect.annotateCurrentSpan(Attributes.ofHeld([one.held]))
+        return Option.fromUndefinedOr(one)
       })
     )
 
