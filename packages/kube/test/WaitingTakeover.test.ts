@@ -159,6 +159,24 @@ describe("whatever is lost on the way while several contend", () => {
       assert.deepStrictEqual(yield* cluster.annotations, {})
     }))
 
+  it.effect("a first try that something on the way has sent twice is undone where nobody waits for what is read after it", () =>
+    Effect.gen(function*() {
+      const cluster: Effect.Success<ReturnType<typeof makeCluster>> = yield* makeCluster({
+        request: ({ method }, answer) =>
+          method === "GET"
+            ? Effect.never
+            : cluster.requests.length === 1
+            ? Effect.andThen(Effect.result(answer), answer)
+            : answer
+      })
+      const lock = yield* (yield* cluster.start("p")).make()
+      const waiting = yield* Effect.forkChild(lock.withLock(Effect.void))
+      yield* TestClock.adjust("1 second")
+      assert.include((yield* cluster.annotations)[key], `"p"`)
+      yield* Fiber.interrupt(waiting)
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+
   it.effect.prop(
     "no two hold the lock, all are served, and nothing is left",
     [Schema.Array(Mishap).check(Schema.isMinLength(4), Schema.isMaxLength(30)), Schema.Literals([0, 1, 3])],
