@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { KubeLock, type LockLost, MemoryObjects } from "@kubelock/kube"
-import { Effect, Fiber, Stream } from "effect"
+import { Clock, type Duration, Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   annotations,
@@ -206,4 +206,38 @@ it.effect("nobody looks after a lock that was given back, however many there wer
     const afterOne = yield* looksAfter(1)
     assert.isAbove(afterOne, 0)
     assert.strictEqual(yield* looksAfter(20), afterOne)
+  }))
+
+it.effect("nothing sleeps on for a lock that was given back, however many there were", () =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    let asleep = 0
+    const counting: Clock.Clock = Object.assign(Object.create(clock), {
+      sleep: (duration: Duration.Duration) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => {
+            asleep++
+          }),
+          () => clock.sleep(duration),
+          () =>
+            Effect.sync(() => {
+              asleep--
+            })
+        )
+    })
+    const asleepAfter = yield* Effect.provideService(
+      Effect.gen(function*() {
+        const cluster = yield* makeCluster()
+        const lock = yield* (yield* cluster.start("p")).make()
+        return Effect.fnUntraced(function*(times: number) {
+          const sections = Effect.repeat(lock.withLock(Effect.void), { times: times - 1 })
+          yield* untilEnded(yield* Effect.forkChild(sections))
+          return asleep
+        }, Effect.provideService(Clock.Clock, counting))
+      }),
+      Clock.Clock,
+      counting
+    )
+    const afterOne = yield* asleepAfter(1)
+    assert.strictEqual(yield* asleepAfter(20), afterOne)
   }))
