@@ -43,7 +43,7 @@ export const waitSeconds = Metric.histogram("kubelock_wait_seconds", {
 
 /** How long locks were held, in seconds. @category metrics @since 0.1.0 */
 export const holdSeconds = Metric.histogram("kubelock_hold_seconds", {
-  description: "Time from having a lock to having released or lost it",
+  description: "Time from having a lock to beginning to release it",
   attributes: { unit: "s" },
   boundaries
 })
