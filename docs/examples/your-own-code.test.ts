@@ -4,8 +4,8 @@
  * `AnnotationStore.layerMemory` stands in for the cluster, and the test clock for time: a lock that is held for minutes costs a test nothing.
  * What another process does is a record on the object (`MemoryObjects`), or a second lock under another owner.
  *
- * Let more time pass than the sections take. Now and then a process leaves its turn to newcomers and waits some milliseconds, also where
- * there are none, and on a clock that stands still for ever.
+ * Where time passes, let more pass than the sections take: after a second of having the lock alone, a process leaves one turn to newcomers,
+ * and waits some milliseconds.
  *
  * Run it with vitest and @effect/vitest.
  */

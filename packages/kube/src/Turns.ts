@@ -65,6 +65,8 @@ export interface Turns {
   readonly slotMillis: number
   /** How many slots one waits at most. Its whole part counts. */
   readonly slotsAtMost: number
+  /** Since when nobody else was seen to have the lock, or was left a slot to; infinite if another is in the list. */
+  readonly aloneSinceMillis: number
 }
 
 /** What the annotation says of its holder. @category models @since 0.1.0 */
@@ -131,6 +133,10 @@ const slotsPerPromptHandover = 1 / 4
 // handover it is, so that all agree; a prime, so that no rhythm of writes avoids it. It costs a saturated lock about 4 %.
 const openHandover = 17n
 
+// One who is alone in its list leaves a slot to others so often, and then all the slots that these may draw: they may be there
+// and lose every tie. Seldom enough to cost it a hundredth, and by the time alone: where no time passes nobody can be waited for.
+const aloneAtMostMillis = 1_000
+
 // A process in no list draws among 2^3 slots at most. In our simulation 32 who come at once are all served within about three
 // rounds so, and in five where the draw has 2^5. Where processes are late by more than a slot, they take each other's turns and
 // many are dropped: if all of those tried at once each time, an acquisition by one of 24 would take 8 requests instead of 3.5.
@@ -151,7 +157,8 @@ export const make = (process: string): Turns => ({
   passedBy: 0,
   refusals: 0,
   slotMillis: slotMillisAtFirst,
-  slotsAtMost: slotsAtMostAtMost
+  slotsAtMost: slotsAtMostAtMost,
+  aloneSinceMillis: Infinity
 })
 
 /**
@@ -194,14 +201,23 @@ export const tryAtMillis = (turns: Turns, random: number): number | undefined =>
 
 const slotsToWait = (turns: Turns, random: number): number => {
   const rank = turns.order.indexOf(turns.process)
+  if (isAlone(turns)) return isOpen(turns) ? 2 ** doublingsFor(turns) : 0
   if (rank >= 0) return Math.min(rank, Math.floor(turns.slotsAtMost)) + (isOpen(turns) ? 1 : 0)
   if (isOpen(turns)) return 0
   if (!turns.wasServed && turns.passedBy < turns.order.length) return random * turns.order.length
   // Whole slots: one who tries within a slot comes too late for its beginning and has not yet seen who took it.
-  return Math.floor(random * 2 ** Math.min(turns.refusals, doublingsAtMost))
+  return Math.floor(random * 2 ** Math.min(turns.refusals, doublingsFor(turns)))
 }
 
-const isOpen = (turns: Turns): boolean => turns.resourceVersion % openHandover === 0n
+// One who is alone leaves so many slots at once, and seldom: they must do.
+const doublingsFor = ({ order }: Turns): number => order.length === 1 ? 1 : doublingsAtMost
+
+const isAlone = ({ order, process }: Turns): boolean => order.length === 1 && order[0] === process
+
+const isOpen = (turns: Turns): boolean =>
+  isAlone(turns)
+    ? (turns.freeSinceMillis ?? -Infinity) - turns.aloneSinceMillis >= aloneAtMostMillis
+    : turns.resourceVersion % openHandover === 0n
 
 const slotFor = (roundTripMillis: number): number =>
   Math.min(slotMillisAtMost, Math.max(slotMillisAtLeast, slotPerRoundTrip * roundTripMillis))
@@ -219,9 +235,15 @@ const see = (turns: Turns, { nowMillis, record, resourceVersion }: Seen): Turns 
   const held: Turns = { ...turns, resourceVersion, acquisition, freeSinceMillis: undefined }
   if (acquisition === turns.acquisition) return held
   const holder = holderOf(record)
+  const order = [...turns.order.slice(turns.order.indexOf(holder) + 1), holder].slice(-orderLengthAtMost)
   return {
     ...held,
-    order: [...turns.order.slice(turns.order.indexOf(holder) + 1), holder].slice(-orderLengthAtMost),
+    order,
+    aloneSinceMillis: !isAlone({ ...turns, order })
+      ? Infinity
+      : isAlone(turns) && !isOpen(turns)
+      ? turns.aloneSinceMillis
+      : nowMillis,
     wasServed: turns.wasServed || holder === turns.process,
     refusals: holder === turns.process ? 0 : turns.refusals,
     passedBy: turns.passedBy + 1,

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { AnnotationStore, type JsonPatchOperation, MemoryObjects, ResourceRef } from "@kubelock/kube"
+import { AnnotationStore, type JsonPatchOperation, KubeLock, MemoryObjects, ResourceRef } from "@kubelock/kube"
 import { Effect, Layer, Schema, Stream } from "effect"
 import { kubeLockSuite } from "./suites/kubeLockSuite.ts"
 import { storeSuite } from "./suites/storeSuite.ts"
@@ -130,3 +130,17 @@ it.effect("refuses operations that leave no object", () =>
     }
     assert.deepStrictEqual(yield* objects.get(ref), before)
   }).pipe(fresh))
+
+it.effect("a program that is alone takes a lock again and again, though its test clock stands still", () => {
+  const ref = ResourceRef.configMap({ namespace: "default", name: "object" })
+  return Effect.gen(function*() {
+    const lock = yield* KubeLock.make({ resource: ref, name: "x" })
+    let sections = 0
+    for (let round = 0; round < 100; round++) {
+      yield* lock.withLock(Effect.sync(() => {
+        sections++
+      }))
+    }
+    assert.strictEqual(sections, 100)
+  }).pipe(Effect.provide(Layer.fresh(Layer.provide(KubeLock.layer, AnnotationStore.layerMemory([ref])))))
+})

@@ -159,6 +159,40 @@ describe("a refused try", () => {
   })
 })
 
+describe("a process that is alone, as far as it has seen", () => {
+  const again = (turns: Turns.Turns, version: number, nowMillis: number) =>
+    [record("a", version), undefined].reduce<Turns.Turns>(
+      (turns, held, i) =>
+        Turns.observe(turns, { _tag: "Seen", resourceVersion: BigInt(version + i), record: held, nowMillis }),
+      turns
+    )
+
+  it("waits for nothing, whatever the version, as long as it has not been alone for a second", () => {
+    let turns = Turns.make("a")
+    for (let version = 1; version < 200; version += 2) {
+      turns = again(turns, version, version / 1_000)
+      assert.strictEqual(Turns.tryAtMillis(turns, 0.99), version / 1_000)
+    }
+  })
+
+  it("leaves the slots that others draw among to them once a second, and then waits for nothing again", () => {
+    const before = again(again(Turns.make("a"), 1, 0), 3, 999)
+    assert.strictEqual(slots(before, 0.99), 0)
+    const open = again(before, 5, 1_000)
+    assert.strictEqual(slots(open, 0), 2)
+    assert.strictEqual(slots(again(open, 7, 1_020), 0), 0)
+    assert.strictEqual(slots(again(again(open, 7, 1_020), 9, 2_020), 0), 2)
+    const newcomer = { ...open, process: "b", wasServed: false, passedBy: 3, refusals: 9 }
+    assert.deepStrictEqual([0, 0.5, 0.99].map((random) => slots(newcomer, random)), [0, 1, 1])
+  })
+
+  it("is so no more when another was seen", () => {
+    const two = seen(seen(again(again(Turns.make("a"), 1, 0), 3, 5_000), 15, record("b", 15)), 16, undefined)
+    assert.strictEqual(two.aloneSinceMillis, Infinity)
+    assert.deepStrictEqual(two.order, ["a", "b"])
+  })
+})
+
 describe("a process that was never served", () => {
   it("waits anywhere in the list's slots, until as many as it is long have gone before", () => {
     const newcomer = seen(seen(Turns.make("new"), 1, record("a")), 2, undefined)
