@@ -158,6 +158,13 @@ const make = Effect.gen(function*() {
   const holding = yield* Holding.make(store, attempts)
 
   const settingsOf = Effect.fnUntraced(function*(options: ManagedLockOptions) {
+    if (typeof options !== "object" || options === null) {
+      return yield* new InvalidConfig({
+        field: "options",
+        value: String(options),
+        problem: "a resource and a name are needed"
+      })
+    }
     return yield* Effect.fromResult(Settings.make(options, yield* ownerOf(options)))
   })
 

@@ -52,7 +52,7 @@ export interface ManagedLockOptions extends OwnerTarget {
    * How long the record is valid without a renewal: after a crash, others wait for so long. At least 100 ms. Default: 30 seconds.
    */
   readonly ttl?: Duration.Input | undefined
-  /** How often the record is renewed. Default: a third of `ttl`. */
+  /** How often the record is renewed: every 10 ms at most. Default: a third of `ttl`. */
   readonly renewEvery?: Duration.Input | undefined
   /**
    * How long one request of this lock may take; the transport's own limit holds where it is shorter. `renewEvery` and this must
@@ -128,7 +128,8 @@ export interface ManagedLock {
 export interface ManagedLocks {
   /**
    * Waits for all the locks and runs the section under them. It is interrupted when one of them is lost: then `LockLost` is the
-   * failure, and the others are released.
+   * failure, and the others are released. No {@link HeldLock} is in its context, since there are several: where the section needs
+   * them, use `acquireAll`.
    */
   readonly withLocks: <A, E, R>(section: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LockLost | NotAcquired, R>
   /** Waits for all the locks and holds them until the scope is closed; in the order in which they were given to `makeAll`. */

@@ -126,6 +126,11 @@ const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
 export const validate = (ref: ResourceRef): Result.Result<ResourceRef, InvalidConfig> => {
   const refuse = (field: string, value: unknown, problem: string) =>
     Result.fail(new InvalidConfig({ field: `resource ${field}`, value: String(value), problem }))
+  if (typeof ref !== "object" || ref === null) {
+    return Result.fail(
+      new InvalidConfig({ field: "resource", value: String(ref), problem: "it must be one that ResourceRef has made" })
+    )
+  }
   if (ref.group !== "" && !(matches(subdomain, ref.group) && ref.group.length <= 253)) {
     return refuse("group", ref.group, "it must be a DNS name, or empty for the core group")
   }

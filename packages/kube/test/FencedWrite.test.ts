@@ -138,6 +138,16 @@ describe("a fenced write", () => {
       assert.strictEqual(yield* patches, before)
     })))
 
+  it.effect("whose path begins without a slash is not sent either", () =>
+    inWorld(Effect.gen(function*() {
+      const lock = yield* held()
+      const before = yield* patches
+      const error = yield* Effect.flip(lock.write([{ op: "add", path: "data/version", value: "1" }]))
+      assert.strictEqual(error._tag, "InvalidConfig")
+      assert.include(error.message, `"add data/version": a path begins with a slash`)
+      assert.strictEqual(yield* patches, before)
+    })))
+
   it.effect("may look at the lock's own annotation, and change others, also of other locks", () =>
     inWorld(Effect.gen(function*() {
       const lock = yield* held()

@@ -225,3 +225,48 @@ describe("other processes", () => {
       assert.deepStrictEqual(yield* cluster.annotations, {})
     }))
 })
+
+describe("what is still on its way when a lock is given up", () => {
+  /** A cluster whose answers to writes take a second. */
+  const slow = makeCluster({
+    request: ({ method }, answer) => method === "PATCH" ? Effect.andThen(Effect.sleep("1 second"), answer) : answer
+  })
+
+  it.effect("a write that has not had its turn yet is not made under the next section's lock", () =>
+    Effect.gen(function*() {
+      const cluster = yield* slow
+      const lock = yield* (yield* cluster.start("p")).make({ localHandover: "10 seconds" })
+      const asking = yield* Effect.forkChild(hold(lock))
+      yield* TestClock.adjust("1 second")
+      const { held, release } = yield* Fiber.join(asking)
+      const next = yield* Effect.forkChild(lock.withLock(Effect.sleep("5 seconds")))
+      const renewal = yield* Effect.forkChild(held.renew)
+      const write = yield* Effect.forkChild(
+        Effect.flip(held.write([{ op: "add", path: "/metadata/labels", value: { by: "the first" } }]))
+      )
+      yield* TestClock.adjust("500 millis")
+      yield* release
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.joinAll([renewal, next])
+      const error = yield* Fiber.join(write)
+      assert.strictEqual(error._tag === "LockLost" && error.reason._tag, "Released")
+      assert.notProperty((yield* cluster.objects.get(resource))?.metadata, "labels")
+    }))
+
+  it.effect("whoever releases a second time waits until the first has done so", () =>
+    Effect.gen(function*() {
+      const cluster = yield* slow
+      const asking = yield* Effect.forkChild(hold(yield* (yield* cluster.start("p")).make()))
+      yield* TestClock.adjust("1 second")
+      const { held } = yield* Fiber.join(asking)
+      const first = yield* Effect.forkChild(held.release)
+      yield* TestClock.adjust(0)
+      const second = yield* Effect.forkChild(held.release)
+      yield* TestClock.adjust("999 millis")
+      assert.deepStrictEqual([first.pollUnsafe(), second.pollUnsafe()], [undefined, undefined])
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.joinAll([first, second])
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+      yield* held.release
+    }))
+})

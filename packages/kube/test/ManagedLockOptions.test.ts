@@ -74,7 +74,17 @@ describe("an option that is left out", () => {
     })))
 })
 
+const untyped = (value: unknown) => value as Partial<ManagedLockOptions>
+
 describe("options that cannot work are refused, in words", () => {
+  it.effect("nor can none at all", () =>
+    inWorld(Effect.gen(function*() {
+      for (const none of [undefined, null, 5]) {
+        const error = yield* Effect.flip(KubeLock.make(untyped(none) as ManagedLockOptions))
+        assert.include(error.message, "a resource and a name are needed")
+      }
+    })))
+
   const tooTight = "renewEvery (20s) and requestTimeout (10s) together must not exceed ttl (30s) less safetyMargin (1s)"
 
   it.effect.each(
@@ -82,7 +92,8 @@ describe("options that cannot work are refused, in words", () => {
       [{ ttl: 0 }, "ttl", "at least 1 nanosecond"],
       [{ ttl: "Infinity" }, "ttl", "at most"],
       [{ ttl: "99 millis" }, "ttl", "valid for 100ms at least"],
-      [{ renewEvery: 0 }, "renewEvery", "longer than nothing"],
+      [{ renewEvery: 0 }, "renewEvery", "10ms at least"],
+      [{ renewEvery: "9999 micros" }, "renewEvery", "10ms at least"],
       [
         { renewEvery: "-1 second" },
         "renewEvery",
@@ -104,6 +115,13 @@ describe("options that cannot work are refused, in words", () => {
       [{ waitAtMost: 0 }, "waitAtMost", "to not wait at all, use withLockIfAvailable or tryAcquire"],
       [{ waitAtMost: "-1 second" }, "waitAtMost", "longer than nothing"],
       [{ name: "a/b" }, "name", "a/b"],
+      // What no type lets through, but JavaScript does.
+      [untyped({ ttl: null }), "ttl", "duration"],
+      [untyped({ watch: "no" }), "watch", "true or false"],
+      [untyped({ retryPolicy: {} }), "retryPolicy", "RetryPolicy.defaults"],
+      [untyped({ retryPolicy: 5 }), "retryPolicy", "RetryPolicy.defaults"],
+      [untyped({ owner: 5 }), "owner", "a string"],
+      [untyped({ resource: null }), "resource", "ResourceRef"],
       [{ resource: ResourceRef.configMap({ namespace: "default", name: "a/b" }) }, "resource", "a/b"]
     ] as ReadonlyArray<readonly [Partial<ManagedLockOptions>, string, string]>
   )("%j", ([options, field, problem]) =>

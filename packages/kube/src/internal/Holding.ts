@@ -24,6 +24,7 @@ import {
   Exit,
   Fiber,
   JsonPointer,
+  Latch,
   Option,
   RcMap,
   Result,
@@ -179,7 +180,9 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     const tenure = lane.tenure!
     const startedAtNanos = yield* Clock.monotonicTimeNanos
     const { fencingToken, id, name, owner, resource } = tenure.lease()
+    const clock = yield* Clock.Clock
     let isReleased = false
+    const isGivenBack = Latch.makeUnsafe(false)
     yield* Scope.addFinalizer(
       scope,
       Effect.gen(function*() {
@@ -188,6 +191,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
         isReleased = tenure.remainingNanos(nowNanos) > 0n
         yield* LockMetrics.heldFor(Duration.nanos(nowNanos - startedAtNanos))
         yield* leave(berth, tenure)
+        isGivenBack.openUnsafe()
       })
     )
 
@@ -195,18 +199,18 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       Clock.monotonicTimeNanos,
       (nowNanos) => Duration.nanos(isReleased ? 0n : tenure.remainingNanos(nowNanos))
     )
-    const whileHeld = <A, E>(effect: Effect.Effect<A, E>) =>
-      Effect.suspend((): Effect.Effect<A, E | LockLost> => isReleased ? released : effect)
-    const released = Effect.flatMap(Clock.currentTimeNanos, (nowNanos) =>
-      Effect.fail(
-        new LockLost({
+    const released = () =>
+      isReleased
+        ? new LockLost({
           lock: name,
           resource: ResourceRef.describe(resource),
           owner,
-          nowNanos,
+          nowNanos: clock.currentTimeNanosUnsafe(),
           reason: new Released()
         })
-      ))
+        : undefined
+    const whileHeld = <A, E>(effect: Effect.Effect<A, E>) =>
+      Effect.suspend((): Effect.Effect<A, E | LockLost> => released() ?? effect)
 
     yield* LockMetrics.holding
     // Beside the span of acquiring, which ends now.
@@ -231,11 +235,12 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       // What becomes of it after it was left to the next is no loss of this one's.
       lost: tenure.lost.pipe(Effect.catch((error) => isReleased ? Effect.never : Effect.fail(error))),
       renew: whileHeld(run(tenure.renew)),
-      release: Effect.uninterruptible(Scope.close(scope, Exit.void)),
+      // Whoever comes second waits for the first.
+      release: Effect.uninterruptible(Effect.andThen(Scope.close(scope, Exit.void), isGivenBack.await)),
       write: (operations) =>
         Effect.andThen(
           Effect.fromResult(validateOperations(name, operations)),
-          whileHeld(run(tenure.write(operations)))
+          whileHeld(run(tenure.write(operations, released)))
         )
     })
     return { held, span }
@@ -350,7 +355,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
                 Effect.catchTag("InvalidConfig", Effect.die)
               )
             )
-            if (Result.isFailure(answer)) return isHeld(answer.failure) ? undefined : yield* Effect.fail(answer.failure)
+            if (Result.isFailure(answer)) return isHeld(answer.failure) ? undefined : yield* answer.failure
             yield* keep(place, berth, answer.success[0]!)
             return yield* holdBerth(berth)
           })
@@ -485,6 +490,16 @@ const validateOperations = (
   const holdsOwn = (pointer: string) => {
     const tokens = pointer.split("/").slice(1).map(JsonPointer.unescapeToken)
     return tokens.every((token, index) => index >= own.length || token === own[index])
+  }
+  const relative = operations.find(({ path }) => path !== "" && !path.startsWith("/"))
+  if (relative !== undefined) {
+    return Result.fail(
+      new InvalidConfig({
+        field: "operations",
+        value: `${relative.op} ${relative.path}`,
+        problem: "a path begins with a slash, as in /data/key"
+      })
+    )
   }
   const wrong = operations.find((operation) =>
     (operation.op !== "test" && holdsOwn(operation.path)) || (operation.op === "move" && holdsOwn(operation.from))

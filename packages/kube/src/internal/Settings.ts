@@ -1,6 +1,6 @@
 /** The options of a managed lock, complete and checked against each other. */
 import { InvalidConfig, LockName, Ttl } from "@kubelock/core"
-import { Duration, Effect, Option, Result } from "effect"
+import { Duration, Effect, Option, Predicate, Result, Schedule } from "effect"
 import { inspect } from "node:util"
 import { RequestTimeout } from "../KubeTransport.ts"
 import type { ManagedLockOptions } from "../ManagedLock.ts"
@@ -26,6 +26,7 @@ export interface Settings {
 const defaultTtl = Duration.seconds(30)
 // No renewal over a network is sure to be in time below.
 const shortestTtl = Duration.millis(100)
+const shortestRenewal = Duration.millis(10)
 const renewalsPerTtl = 3
 const largestDefaultMargin = Duration.seconds(1)
 const marginPerTtl = 1 / 10
@@ -37,7 +38,7 @@ export const make = (options: ManagedLockOptions, owner: string): Result.Result<
   Result.gen(function*() {
     const resource = yield* ResourceRef.validate(options.resource)
     const name = yield* LockName.make(options.name)
-    const ttlNanos = yield* Ttl.make(options.ttl ?? defaultTtl)
+    const ttlNanos = yield* Ttl.make(options.ttl === undefined ? defaultTtl : options.ttl)
     const ttl = Duration.nanos(ttlNanos)
     if (Duration.isLessThan(ttl, shortestTtl)) {
       return yield* invalid(
@@ -62,8 +63,12 @@ export const make = (options: ManagedLockOptions, owner: string): Result.Result<
       options.requestTimeout,
       [Duration.times(renewEvery, 1 / 2), spare].reduce(Duration.min, largestDefaultTimeout)
     )
-    if (Duration.isZero(renewEvery)) {
-      return yield* invalid("renewEvery", options.renewEvery, "it must be longer than nothing")
+    if (Duration.isLessThan(renewEvery, shortestRenewal)) {
+      return yield* invalid(
+        "renewEvery",
+        options.renewEvery,
+        `it must be ${Duration.format(shortestRenewal)} at least, or renewals would follow one another without a pause`
+      )
     }
     if (Duration.isZero(requestTimeout) || Duration.isGreaterThan(requestTimeout, spare)) {
       return yield* invalid(
@@ -89,6 +94,14 @@ export const make = (options: ManagedLockOptions, owner: string): Result.Result<
       )
     }
     const { retryPolicy, watch = true } = options
+    if (typeof watch !== "boolean") return yield* invalid("watch", watch, "it must be true or false, or left out")
+    if (retryPolicy !== undefined && !isRetryPolicy(retryPolicy)) {
+      return yield* invalid(
+        "retryPolicy",
+        retryPolicy,
+        "it must have a schedule for each reason and a duration: change those of RetryPolicy.defaults that shall differ"
+      )
+    }
     const limited = Effect.provideService(RequestTimeout, requestTimeout)
     return {
       resource,
@@ -104,6 +117,10 @@ export const make = (options: ManagedLockOptions, owner: string): Result.Result<
         : (effect) => limited(Effect.provideService(effect, RetryPolicy, retryPolicy))
     }
   })
+
+const isRetryPolicy = (policy: unknown): policy is RetryPolicy =>
+  Predicate.isObject(policy) && Duration.isDuration(policy["retryAfterAtMost"]) &&
+  ["conflict", "throttled", "unavailable", "timeout"].every((reason) => Schedule.isSchedule(policy[reason]))
 
 const duration = (
   field: string,

@@ -65,9 +65,10 @@ export interface Tenure {
   /** Fails when the lock is lost. */
   readonly lost: Effect.Effect<never, LockLost>
   readonly renew: Effect.Effect<void, LockLost | KubeError>
-  /** Renews the record, and makes these changes to the object with it. */
+  /** Renews the record, and makes these changes to the object with it, unless whoever asks has left it to the next by then. */
   readonly write: (
-    operations: ReadonlyArray<JsonPatchOperation>
+    operations: ReadonlyArray<JsonPatchOperation>,
+    isLeft: () => LockLost | undefined
   ) => Effect.Effect<ObjectMetadata, LockLost | OperationsRefused | KubeError>
   /** Removes the record, if it is still there. Nobody works under it any more. */
   readonly release: Effect.Effect<void>
@@ -140,8 +141,12 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     return wallNanos > atLeastNanos ? wallNanos : atLeastNanos
   }
 
-  const writeNow = Effect.fnUntraced(function*(operations?: ReadonlyArray<JsonPatchOperation>) {
-    if (over !== undefined) return yield* over
+  const writeNow = Effect.fnUntraced(function*(
+    operations?: ReadonlyArray<JsonPatchOperation>,
+    isLeft: () => LockLost | undefined = () => undefined
+  ) {
+    const ended = over ?? isLeft()
+    if (ended !== undefined) return yield* ended
     const renewal = Tasks.renew(standing, nextCreatedAtNanos)
     const { after, edits, sentAt } = yield* attempts.perform<
       Transition.RecordEdit,
@@ -151,7 +156,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
       resource,
       operations,
       decide: (annotations, now) => {
-        if (over !== undefined) return Result.fail(over)
+        const ended = over ?? isLeft()
+        if (ended !== undefined) return Result.fail(ended)
         // A renewal would bring back what counts as lost. A write is refused by the server if it must be.
         if (operations === undefined && remainingNanos(now.monotonicNanos) === 0n) {
           return Result.fail(lostFor(notRenewed()))
@@ -188,8 +194,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     yield* afterWrite
     return after
   })
-  const write = (operations: ReadonlyArray<JsonPatchOperation>) =>
-    writing.withPermits(1)(writeNow(operations)).pipe(Effect.withSpan("KubeLock.write", { attributes }))
+  const write = (operations: ReadonlyArray<JsonPatchOperation>, isLeft: () => LockLost | undefined) =>
+    writing.withPermits(1)(writeNow(operations, isLeft)).pipe(Effect.withSpan("KubeLock.write", { attributes }))
   const renew = writing.withPermits(1)(writeNow()).pipe(
     Effect.asVoid,
     Effect.catchTag("OperationsRefused", Effect.die),
