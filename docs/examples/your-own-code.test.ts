@@ -4,7 +4,7 @@
  * `AnnotationStore.layerMemory` stands in for the cluster, and the test clock for time: a lock that is held for minutes costs a test nothing.
  * What another process does is a record on the object (`MemoryObjects`), or a second lock under another owner.
  *
- * Where time passes, let more pass than the sections take: after a second of having the lock alone, a process leaves one turn to newcomers,
+ * Where time passes, let more pass than the sections take: after two seconds of having the lock alone, a process leaves one turn to newcomers,
  * and waits some milliseconds.
  *
  * Run it with vitest and @effect/vitest.

@@ -123,7 +123,7 @@ export class AnnotationStore extends Context.Service<AnnotationStore, {
    * **Gotchas**
    *
    * - As on a cluster, an object that does not exist cannot be locked: `ResourceNotFound`.
-   * - As on a cluster, a lock may take some milliseconds to be had, also where nobody else wants it: after a second of having it alone
+   * - As on a cluster, a lock may take some milliseconds to be had, also where nobody else wants it: after two seconds of having it alone
    *   a process leaves one turn to newcomers. A test that lets time pass at all (`TestClock.adjust`) lets more pass than the sections
    *   take.
    *

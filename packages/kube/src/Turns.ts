@@ -133,9 +133,9 @@ const slotsPerPromptHandover = 1 / 4
 // handover it is, so that all agree; a prime, so that no rhythm of writes avoids it. It costs a saturated lock about 4 %.
 const openHandover = 17n
 
-// One who is alone in its list leaves a slot to others so often, and then all the slots that these may draw: they may be there
-// and lose every tie. Seldom enough to cost it a hundredth, and by the time alone: where no time passes nobody can be waited for.
-const aloneAtMostMillis = 1_000
+// One who is alone in its list leaves all the slots that others may draw to them, so often: they may be there and lose every
+// tie. It costs a saturated lock 2 % with slots of 5 ms. By the time, since where none passes nobody can be waited for.
+const aloneAtMostMillis = 2_000
 
 // A process in no list draws among 2^3 slots at most. In our simulation 32 who come at once are all served within about three
 // rounds so, and in five where the draw has 2^5. Where processes are late by more than a slot, they take each other's turns and
@@ -201,16 +201,13 @@ export const tryAtMillis = (turns: Turns, random: number): number | undefined =>
 
 const slotsToWait = (turns: Turns, random: number): number => {
   const rank = turns.order.indexOf(turns.process)
-  if (isAlone(turns)) return isOpen(turns) ? 2 ** doublingsFor(turns) : 0
+  if (isAlone(turns)) return isOpen(turns) ? 2 ** doublingsAtMost : 0
   if (rank >= 0) return Math.min(rank, Math.floor(turns.slotsAtMost)) + (isOpen(turns) ? 1 : 0)
   if (isOpen(turns)) return 0
   if (!turns.wasServed && turns.passedBy < turns.order.length) return random * turns.order.length
   // Whole slots: one who tries within a slot comes too late for its beginning and has not yet seen who took it.
-  return Math.floor(random * 2 ** Math.min(turns.refusals, doublingsFor(turns)))
+  return Math.floor(random * 2 ** Math.min(turns.refusals, doublingsAtMost))
 }
-
-// One who is alone leaves so many slots at once, and seldom: they must do.
-const doublingsFor = ({ order }: Turns): number => order.length === 1 ? 1 : doublingsAtMost
 
 const isAlone = ({ order, process }: Turns): boolean => order.length === 1 && order[0] === process
 

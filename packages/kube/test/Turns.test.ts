@@ -167,7 +167,7 @@ describe("a process that is alone, as far as it has seen", () => {
       turns
     )
 
-  it("waits for nothing, whatever the version, as long as it has not been alone for a second", () => {
+  it("waits for nothing, whatever the version, as long as it has not been alone for two seconds", () => {
     let turns = Turns.make("a")
     for (let version = 1; version < 200; version += 2) {
       turns = again(turns, version, version / 1_000)
@@ -175,15 +175,15 @@ describe("a process that is alone, as far as it has seen", () => {
     }
   })
 
-  it("leaves the slots that others draw among to them once a second, and then waits for nothing again", () => {
-    const before = again(again(Turns.make("a"), 1, 0), 3, 999)
+  it("leaves the slots that others draw among to them every two seconds, and then waits for nothing again", () => {
+    const before = again(again(Turns.make("a"), 1, 0), 3, 1_999)
     assert.strictEqual(slots(before, 0.99), 0)
-    const open = again(before, 5, 1_000)
-    assert.strictEqual(slots(open, 0), 2)
-    assert.strictEqual(slots(again(open, 7, 1_020), 0), 0)
-    assert.strictEqual(slots(again(again(open, 7, 1_020), 9, 2_020), 0), 2)
+    const open = again(before, 5, 2_000)
+    assert.strictEqual(slots(open, 0), 8)
+    assert.strictEqual(slots(again(open, 7, 2_080), 0), 0)
+    assert.strictEqual(slots(again(again(open, 7, 2_080), 9, 4_080), 0), 8)
     const newcomer = { ...open, process: "b", wasServed: false, passedBy: 3, refusals: 9 }
-    assert.deepStrictEqual([0, 0.5, 0.99].map((random) => slots(newcomer, random)), [0, 1, 1])
+    assert.deepStrictEqual([0, 0.5, 0.99].map((random) => slots(newcomer, random)), [0, 4, 7])
   })
 
   it("is so no more when another was seen", () => {

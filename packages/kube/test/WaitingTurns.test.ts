@@ -17,7 +17,7 @@ describe("a process that waits for its turn", () => {
         Effect.gen(function*() {
           const fiber = yield* Effect.forkChild(Effect.repeat(lock.withLock(Effect.void), { times: count - 1 }))
           // No pause in which the turns would be forgotten.
-          yield* TestClock.adjust(count * 200 + 500)
+          while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
           yield* Fiber.join(fiber)
         })
       yield* times(60, waiter)
