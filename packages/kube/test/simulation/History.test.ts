@@ -1,0 +1,223 @@
+import { LockRecord } from "@kubelock/core"
+import { describe, expect, it } from "vitest"
+import { type Happening, type History, problemsOf, type Rules, type Section } from "./History.ts"
+
+// What must not happen, each planted in a history in which nothing is wrong.
+
+const rules: Rules = {
+  locks: ["x", "y"],
+  takeoverDelayMillis: 100,
+  driftMillis: 5,
+  isCalm: false,
+  freeMillisAtMost: undefined
+}
+
+const key = (lock: string) => `kubelock.giantswarm.io/${lock}`
+const record = (
+  client: string,
+  createdAtMillis: number,
+  { id = `${client}-1`, owner = client, ttlMillis = 1_000 } = {}
+) =>
+  LockRecord.format({
+    owner,
+    createdAtNanos: BigInt(createdAtMillis) * 1_000_000n,
+    ttlNanos: BigInt(ttlMillis) * 1_000_000n,
+    id
+  })
+
+const section = (client: string, number = 1, lock = "x"): Section => ({ number, client, lock })
+
+interface Part {
+  readonly by?: string
+  readonly sentAtMillis?: number
+  readonly atMostWallMillis?: number
+  readonly isAstray?: boolean
+  readonly written?: ReadonlyArray<string>
+}
+
+const changed = (
+  atMillis: number,
+  before: Readonly<Record<string, string>>,
+  after: Readonly<Record<string, string>>,
+  { atMostWallMillis = atMillis, by = "A", isAstray = false, sentAtMillis = atMillis, written = [] }: Part = {}
+): Happening => ({
+  _tag: "Changed",
+  atMillis,
+  by,
+  resourceVersion: atMillis,
+  atMostWallMillis,
+  isAstray,
+  sentAtMillis,
+  before,
+  after,
+  written
+})
+
+const entered = (
+  atMillis: number,
+  of: Section,
+  { beside = [], id = `${of.client}-1`, token = BigInt(atMillis) }: {
+    readonly id?: string
+    readonly token?: bigint
+    readonly beside?: ReadonlyArray<Section>
+  } = {}
+): Happening => ({ _tag: "Entered", atMillis, section: of, id, token, isHolding: true, beside })
+
+const asked = (atMillis: number, of: Section): Happening => ({ _tag: "Asked", atMillis, section: of })
+const left = (atMillis: number, of: Section, because?: string): Happening => ({
+  _tag: "Left",
+  atMillis,
+  section: of,
+  because
+})
+const wrote = (outcome: "made" | "refused" | "lost" | "unknown"): Happening => ({
+  _tag: "Wrote",
+  atMillis: 60,
+  section: section("A"),
+  value: "x 1 1",
+  outcome
+})
+
+const held = { [key("x")]: record("A", 10) }
+const written = (atMillis = 50, by = "A") =>
+  changed(atMillis, held, { [key("x")]: record("A", 50) }, { by, written: ["x 1 1"] })
+
+const right: ReadonlyArray<Happening> = [
+  asked(0, section("A")),
+  changed(10, {}, held),
+  entered(20, section("A")),
+  written(),
+  wrote("made"),
+  left(80, section("A")),
+  changed(90, { [key("x")]: record("A", 50) }, {}),
+  asked(95, section("B", 2)),
+  changed(100, {}, { [key("x")]: record("B", 100) }, { by: "B" }),
+  entered(110, section("B", 2)),
+  changed(120, { [key("x")]: record("B", 100) }, {}, { by: "B" }),
+  left(130, section("B", 2))
+]
+
+const problems = (
+  happenings: ReadonlyArray<Happening>,
+  more: Partial<History> = {},
+  other: Partial<Rules> = {}
+) => problemsOf({ happenings, last: {}, endedAtMillis: 100_000, unfinished: [], ...more }, { ...rules, ...other })
+
+describe("a history", () => {
+  it("may have nothing wrong with it", () => {
+    expect(problems(right, {}, { isCalm: true, freeMillisAtMost: 10 })).toEqual([])
+  })
+
+  it.each<[string, ReadonlyArray<string>, string]>([
+    [
+      "two sections at once",
+      problems([entered(10, section("A"), { beside: [section("B", 2)] })]),
+      "beside section 2 of B"
+    ],
+    [
+      "work at once",
+      problems([{ _tag: "Worked", atMillis: 5, section: section("A"), beside: [section("B", 2)] }]),
+      "beside section 2 of B"
+    ],
+    [
+      "a token that falls",
+      problems([entered(20, section("A")), entered(30, section("B"), { token: 19n })]),
+      "token of section 1 of B under x is 19, after 20"
+    ],
+    [
+      "a token that stays, of another acquisition",
+      problems([entered(20, section("A")), entered(30, section("B"), { token: 20n })]),
+      "is 20, after 20"
+    ],
+    [
+      "a token that rises within one acquisition",
+      problems([entered(20, section("A")), entered(30, section("A", 2), { token: 21n })]),
+      "is 21, after 20"
+    ],
+    [
+      "a lock that is taken at its last instant",
+      problems([changed(1_110, held, { [key("x")]: record("B", 1_110) }, { by: "B" })]),
+      "B replaced the lock of A before its time"
+    ],
+    [
+      "a lock that somebody else gives back",
+      problems([changed(500, held, {}, { by: "B" })]),
+      "B removed the lock of A before its time"
+    ],
+    [
+      "a renewal of what has expired",
+      problems([entered(20, section("A")), changed(1_020, held, { [key("x")]: record("A", 1_020) })]),
+      "renewed x, which had expired at 1010 ms"
+    ],
+    [
+      "a watch from now on",
+      problems([{ _tag: "Watched", atMillis: 1, client: "A", from: undefined }]),
+      "watches from now on"
+    ],
+    ["a write by another", problems([written(50, "B")]), "B wrote x 1 1, and the lock was A's"],
+    [
+      "a write under a free lock",
+      problems([changed(50, {}, {}, { written: ["x 1 1"] })]),
+      "A wrote x 1 1, and the lock was free's"
+    ],
+    ["a write that was made twice", problems([written(), written(55)]), "x 1 1 was made 2 times"],
+    ["a write that was told made, and was not", problems([wrote("made")]), "was told made, and was made 0 times"],
+    ["a write that was told refused, and was made", problems([written(), wrote("refused")]), "was made 1 times"],
+    [
+      "half of two locks",
+      problems([changed(5, {}, { [key("x")]: record("A", 5, { owner: "several" }) })]),
+      "A took only x"
+    ],
+    [
+      "a lock that is held in the end",
+      problems([], { last: { [key("x")]: record("A", 99_500) } }),
+      "still held in the end"
+    ],
+    [
+      "a lock that was left behind, and nobody was told",
+      problems([changed(10, {}, held)], { last: held }),
+      "was left behind, and nobody was told"
+    ],
+    ["a process that does not end", problems([], { unfinished: ["A"] }), "A did not come to an end"],
+    [
+      "a free lock that nobody is given",
+      problems([asked(0, section("A")), changed(2_000, {}, held)], {}, { freeMillisAtMost: 1_000 }),
+      "section 1 of A under x waited from 0 ms to 2000 ms for a lock that was free"
+    ],
+    [
+      "an expired lock that nobody is given",
+      problems([changed(10, {}, held), asked(500, section("B"))], {}, { freeMillisAtMost: 1_000 }),
+      "waited from 1010 ms to 100000 ms"
+    ],
+    ["a loss in a calm", problems([left(5, section("A"), "LockLost")], {}, { isCalm: true }), "LockLost"],
+    [
+      "a warning in a calm",
+      problems([{ _tag: "Said", atMillis: 5, client: "A", level: "Warn", text: "hm" }], {}, { isCalm: true }),
+      "A said: hm"
+    ]
+  ])("is told apart from one with %s", (_, found, expected) => {
+    expect(found).toContainEqual(expect.stringContaining(expected))
+  })
+
+  it("may have what looks like it", () => {
+    expect(problems([
+      entered(20, section("A")),
+      // The next section of one acquisition, which shares its token.
+      entered(30, section("A", 2), { token: 20n }),
+      // After its time, by whoever's clock was furthest ahead.
+      changed(1_000, held, { [key("x")]: record("B", 1_111) }, { by: "B", atMostWallMillis: 1_111 }),
+      // Decided on before, however late it arrived.
+      changed(1_500, held, { [key("x")]: record("A", 1_015) }, { sentAtMillis: 1_015 }),
+      // By a person.
+      changed(1_600, held, {}, { by: "operator" })
+    ])).toEqual([])
+  })
+
+  it.each<[string, Happening]>([
+    ["a crash", { _tag: "Fault", atMillis: 20, kind: "crash", on: "A" }],
+    ["a request that was given up", changed(10, {}, held, { isAstray: true })],
+    ["a warning", { _tag: "Said", atMillis: 20, client: "A", level: "Warn", text: "A lock could not be released" }]
+  ])("may end with a lock that has expired, and is explained by %s", (_, explanation) => {
+    expect(problems([explanation], { last: held })).toEqual([])
+  })
+})
