@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { KubeLock, type ManagedLockOptions, ResourceRef } from "@kubelock/kube"
+import { KubeLock, type ManagedLockOptions, MemoryObjects, ResourceRef } from "@kubelock/kube"
 import { Deferred, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import {
@@ -54,6 +54,27 @@ describe("several locks of one object", () => {
       }))
       yield* isClean
     })))
+
+  // A proxy sends the request twice and answers with the refusal of the second, or the answer is lost: either way the
+  // acquisition has records of its own on the object that it does not know of.
+  it.effect.each(["refused", "answerLost"] as const)(
+    "that were taken unknown to the taker, and one of them broken, are all given back: %s",
+    (answer) =>
+      inWorld(Effect.gen(function*() {
+        const objects = yield* MemoryObjects
+        const breakOne = Effect.flatMap(
+          annotations(a),
+          (before) => objects.put(a, { ...before, [keyOf("x")]: foreign })
+        ).pipe(Effect.provideService(MemoryObjects, objects))
+        yield* (yield* Control).nextWrites({ after: breakOne, instead: fates[answer].instead })
+        const locks = yield* KubeLock.makeAll([lock(a, "x"), lock(a, "y")])
+        const waiting = yield* Effect.forkChild(Effect.scoped(locks.acquireAll))
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(yield* annotations(a), { [keyOf("x")]: foreign }, "y is held by nobody")
+        yield* Fiber.interrupt(waiting)
+        yield* isClean
+      }))
+  )
 
   it.effect("are all waited for, and none taken before", () =>
     inWorld(Effect.gen(function*() {

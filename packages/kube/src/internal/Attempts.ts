@@ -3,7 +3,7 @@
  *
  * Everything here takes leases and requests that are valid.
  */
-import type { AnnotationEdit, Transition } from "@kubelock/core"
+import { AnnotationEdit, type Transition } from "@kubelock/core"
 import { Cause, Clock, Data, Duration, Effect, Result } from "effect"
 import type { AnnotationStore, JsonPatchOperation, ObjectMetadata } from "../AnnotationStore.ts"
 import { Conflict, isConflict, KubeError } from "../KubeError.ts"
@@ -95,10 +95,10 @@ export const make = (store: AnnotationStore["Service"]) => {
       const { operations, resource, restore = own, undo = () => Effect.void } = task
       let state: Operation.State<Edit> | undefined
       let made: Operation.Attempt<Edit> | undefined
+      let seen: ObjectMetadata | undefined
       return Effect.gen(function*() {
         const backoff = yield* RetryPolicy.start
         let step = Operation.start(task, yield* now)
-        let seen: ObjectMetadata | undefined
         while (true) {
           state = step.state
           const { next } = step
@@ -145,10 +145,13 @@ export const make = (store: AnnotationStore["Service"]) => {
             : error
         ),
         Effect.onError((cause) => {
+          // Of one that was sent twice and refused the second time, part may be left where somebody broke the rest.
+          const isLeft = ({ edits }: Operation.Attempt<Edit>) =>
+            edits.some(({ key, value }) => seen !== undefined && AnnotationEdit.get(seen.annotations, key) === value)
           const toUndo = [
             ...(made === undefined ? [] : [made]),
             ...(state?.perhapsMade ?? []),
-            ...(Cause.hasInterrupts(cause) ? state?.refused ?? [] : [])
+            ...(state?.refused ?? []).filter((attempt) => Cause.hasInterrupts(cause) || isLeft(attempt))
           ]
           // All at once, so that it takes no longer than one of them.
           return Effect.forEach(toUndo, ({ edits }) => undo(edits), { concurrency: "unbounded", discard: true })
@@ -163,19 +166,26 @@ export const make = (store: AnnotationStore["Service"]) => {
   ) {
     const removals = edits.map(({ key, value }) => ({ key, expected: value, value: undefined }))
     let problem: KubeError | undefined
-    const remove = Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function*() {
-        const backoff = yield* RetryPolicy.start
-        while (true) {
-          const answer = yield* Effect.result(store.edit(resource, removals))
-          problem = Result.isFailure(answer) && answer.failure instanceof KubeError ? answer.failure : undefined
-          if (problem === undefined) return
-          yield* restore(backoff(problem))
-        }
-      })
-    )
+    /** Whether all of them were there. */
+    const remove = (removals: ReadonlyArray<AnnotationEdit.AnnotationEdit>) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          const backoff = yield* RetryPolicy.start
+          while (true) {
+            const answer = yield* Effect.result(store.edit(resource, removals))
+            problem = Result.isFailure(answer) && answer.failure instanceof KubeError ? answer.failure : undefined
+            if (problem === undefined) return Result.isSuccess(answer)
+            yield* restore(backoff(problem))
+          }
+        })
+      )
+    // Somebody may have broken one, and the others are no less left behind.
+    const removeAll = Effect.flatMap(remove(removals), (isDone) =>
+      isDone || removals.length === 1
+        ? Effect.void
+        : Effect.forEach(removals, (removal) => remove([removal]), { discard: true }))
     const atMost = Duration.min(yield* RequestTimeout, giveBackAtMost)
-    yield* Effect.ignore(Effect.timeoutOption(remove, atMost))
+    yield* Effect.ignore(Effect.timeoutOption(removeAll, atMost))
     if (problem === undefined) return
     yield* Effect.logWarning("A lock may have been left behind, and will then be held until it expires").pipe(
       Effect.annotateLogs({

@@ -150,9 +150,10 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
       unexplained = undefined
       patience = firstPatience
       // Somebody on the way may have sent the try twice, and the refusal was that of the repetition.
-      if (refused.edits.every(({ key, value }) => AnnotationEdit.get(object.annotations, key) === value)) {
-        return takenBy(resource, requests, { ...refused, after: object })
-      }
+      const isThere = ({ key, value }: AnnotationEdit.AnnotationEdit) =>
+        AnnotationEdit.get(object.annotations, key) === value
+      if (refused.edits.every(isThere)) return takenBy(resource, requests, { ...refused, after: object })
+      if (refused.edits.some(isThere)) yield* attempts.giveBack(resource, refused.edits)
     }
 
     const { monotonicNanos, wallNanos } = yield* now
