@@ -195,7 +195,7 @@ describe("the logs", () => {
       assert.deepStrictEqual(notReleased.logs[0]?.span, "KubeLock.release")
       const notInTime = yield* observed(Scenes.notReleasedInTime)
       assert.deepStrictEqual(logged(notInTime), [
-        "Warn A lock could not be released in time; it is held until it expires"
+        "Warn A lock could not be released in time; unless a request still arrives, it is held until it expires"
       ])
       assert.deepInclude(notInTime.logs[0]?.attributes, lock)
       const left = yield* observed(Scenes.leftBehind)

@@ -240,7 +240,11 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     Effect.flatMap((answer) =>
       Option.isSome(answer)
         ? Effect.void
-        : annotated()(Effect.logWarning("A lock could not be released in time; it is held until it expires"))
+        : annotated()(
+          Effect.logWarning(
+            "A lock could not be released in time; unless a request still arrives, it is held until it expires"
+          )
+        )
     ),
     Effect.catchIf(isLoss, (error) =>
       // One that is known to be lost has been told of.
@@ -256,12 +260,13 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     Effect.withSpan("KubeLock.release", { attributes })
   )
 
+  // Whoever is told may end the layer, and everybody in it, at once.
   const lostWith = Effect.fnUntraced(function*(reason: LossReason) {
     const error = lostFor(reason)
     endWith(error)
     Deferred.doneUnsafe(lost, Effect.fail(error))
     yield* tell(reason).pipe(annotated(error), withinHold)
-  })
+  }, Effect.uninterruptible)
 
   const guard = Effect.gen(function*() {
     while (true) {
