@@ -66,7 +66,10 @@ export const read = (
   nowNanos: bigint
 ): LockState => {
   const text = AnnotationEdit.get(annotations, LockName.toKey(lock))
-  if (text === undefined) return { _tag: "Free" }
+  return text === undefined ? { _tag: "Free" } : readText(text, nowNanos)
+}
+
+const readText = (text: string, nowNanos: bigint): Exclude<LockState, Free> => {
   const parsed = LockRecord.parse(text)
   if (Result.isFailure(parsed)) return { _tag: "Malformed", text, problem: parsed.failure.problem }
   const record = parsed.success
@@ -80,7 +83,5 @@ export const readAll = (
 ): ReadonlyArray<readonly [LockName.LockName, Exclude<LockState, Free>]> =>
   Object.keys(annotations).sort().flatMap((key) => {
     const lock = Option.getOrUndefined(LockName.fromKey(key))
-    if (lock === undefined) return []
-    const state = read(annotations, lock, nowNanos)
-    return state._tag === "Free" ? [] : [[lock, state] as const]
+    return lock === undefined ? [] : [[lock, readText(annotations[key]!, nowNanos)] as const]
   })

@@ -74,9 +74,9 @@ const lastMillis = Date.parse("9999-12-31T23:59:59.999Z")
  */
 export const format = (nanos: bigint): string => {
   const millis = toMillis(nanos)
-  if (millis < firstMillis) return utcText(nanos + widestOffset.nanos) + `+${widestOffset.text}`
-  if (millis > lastMillis) return utcText(nanos - widestOffset.nanos) + `-${widestOffset.text}`
-  return utcText(nanos) + "Z"
+  if (millis < firstMillis) return localText(nanos, widestOffset.nanos) + `+${widestOffset.text}`
+  if (millis > lastMillis) return localText(nanos, -widestOffset.nanos) + `-${widestOffset.text}`
+  return localText(nanos, 0n) + "Z"
 }
 
 const toMillis = (nanos: bigint): number => {
@@ -84,12 +84,13 @@ const toMillis = (nanos: bigint): number => {
   return Number((nanos - (rest < 0n ? rest + nanosPerMilli : rest)) / nanosPerMilli)
 }
 
-const utcText = (nanos: bigint): string => {
-  const millis = toMillis(nanos)
+const localText = (nanos: bigint, offsetNanos: bigint): string => {
+  const localNanos = nanos + offsetNanos
+  const millis = toMillis(localNanos)
   if (!(millis >= firstMillis && millis <= lastMillis)) {
     throw new RangeError(`${nanos} ns since 1970 lies outside the years that RFC 3339 can write`)
   }
-  const restNanos = nanos % nanosPerSecond
+  const restNanos = localNanos % nanosPerSecond
   const fraction = (restNanos < 0n ? restNanos + nanosPerSecond : restNanos).toString().padStart(9, "0").replace(
     /0+$/,
     ""

@@ -37,4 +37,17 @@ describe("AnnotationEdit.apply", () => {
     const edit = { key: "constructor", expected: undefined, value: "x" }
     expect(AnnotationEdit.apply({}, [edit])).toEqual(Result.succeed({ constructor: "x" }))
   })
+
+  it("lists an annotation that it leaves only where it leaves a value", () => {
+    const edits = [{ key: "a", expected: "0", value: undefined }, { key: "b", expected: undefined, value: "1" }]
+    expect(Object.entries(Result.getOrThrow(AnnotationEdit.apply({ a: "0" }, edits)))).toEqual([["b", "1"]])
+  })
+
+  it("says of which annotations it refused an edit, and what the store said", () => {
+    const edits = ["a", "b"].map((key) => ({ key, expected: "0", value: "1" }))
+    const refused = Result.getOrThrow(Result.flip(AnnotationEdit.apply({ a: "0" }, edits)))
+    const told = "not every annotation of a, b has the expected value: nothing was changed"
+    expect(refused.message).toBe(told)
+    expect(new AnnotationEdit.EditRefused({ keys: ["a", "b"], said: "No." }).message).toBe(`${told}. No.`)
+  })
 })

@@ -12,8 +12,13 @@ describe("LockName", () => {
   it.each(["", "-a", "a-", ".a", "a b", "a/b", "ä", "a\n", "x".repeat(64), "__proto__"])("refuses %j", (name) => {
     const failure = Result.getOrThrow(Result.flip(LockName.make(name)))
     expect(isInvalidConfig(failure)).toBe(true)
-    expect(failure.message).toContain("1 to 63 characters")
+    expect(failure.message).toContain(`invalid lock name ${JSON.stringify(name)}: it must have 1 to 63 characters`)
     expect(LockName.fromKey(`kubelock.giantswarm.io/${name}`)).toEqual(Option.none())
+  })
+
+  it("takes no name that a program without types has left out", () => {
+    const failure = Result.getOrThrow(Result.flip(LockName.make(undefined as unknown as string)))
+    expect(failure).toMatchObject({ field: "lock name", value: "undefined" })
   })
 
   it("knows its own keys only", () => {

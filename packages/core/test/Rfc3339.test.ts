@@ -80,6 +80,15 @@ describe("Rfc3339.format", () => {
     expect(() => Rfc3339.format(-(10n ** 30n))).toThrow(RangeError)
   })
 
+  it("ends with the last second that the widest offset can say, and begins with the first", () => {
+    const last = 253_402_300_799n * second + 90_000n * second
+    const first = -62_167_219_200n * second - 90_000n * second
+    expect(Rfc3339.format(last)).toBe("9999-12-31T23:59:59-24:60")
+    expect(Rfc3339.format(first)).toBe("0000-01-01T00:00:00+24:60")
+    expect(() => Rfc3339.format(last + second)).toThrow(`${last + second} ns since 1970 lies outside the years`)
+    expect(() => Rfc3339.format(first - second)).toThrow(`${first - second} ns since 1970 lies outside the years`)
+  })
+
   it("is read back to the nanosecond", () => {
     fc.assert(
       fc.property(fc.bigInt(-62_167_219_200n * second, 253_402_300_799n * second), (nanos) => {

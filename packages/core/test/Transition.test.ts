@@ -240,4 +240,9 @@ describe("LockState.readAll", () => {
       expect(found).toEqual(present.map((lock) => [lock, LockState.read(annotations, lock, nowNanos)]))
     }))
   })
+
+  it("takes no other annotation for a lock of any name", () => {
+    const annotations = { "kubelock.giantswarm.io/undefined": "{}", other: "{}" }
+    expect(LockState.readAll(annotations, 0n).map(([lock]) => lock)).toEqual(["undefined"])
+  })
 })

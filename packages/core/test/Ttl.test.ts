@@ -16,20 +16,23 @@ describe("Ttl.make", () => {
 
   it.each(
     [
-      [0],
-      [-1],
-      [Number.NaN],
-      [0n],
-      ["Infinity"],
-      ["-Infinity"],
-      [Duration.nanos(Ttl.maxTtlNanos + 1n)],
-      [{ seconds: -5 }],
-      ["five minutes" as "5 minutes"]
-    ] satisfies Array<[Duration.Input]>
-  )("refuses %s", (input) => {
+      [0, "0"],
+      [-0, "-0"],
+      [-1, "-1"],
+      [Number.NaN, "NaN"],
+      [0n, "0"],
+      ["Infinity", "Infinity"],
+      ["-Infinity", "-Infinity"],
+      [Duration.nanos(Ttl.maxTtlNanos + 1n), String(Duration.nanos(Ttl.maxTtlNanos + 1n))],
+      [{ seconds: -5 }, `{"seconds":-5}`],
+      [{ seconds: -5n as unknown as number }, `{"seconds":"-5"}`],
+      ["five minutes" as "5 minutes", "five minutes"]
+    ] satisfies Array<[Duration.Input, string]>
+  )("refuses %s", (input, shown) => {
     const failure = Result.getOrThrow(Result.flip(Ttl.make(input)))
     expect(isInvalidConfig(failure)).toBe(true)
     expect(failure.field).toBe("ttl")
-    expect(failure.value).not.toBe("[object Object]")
+    expect(failure.value).toBe(shown)
+    expect(failure.problem).toContain("at least 1 nanosecond and at most 9223372036854775807 nanoseconds")
   })
 })
