@@ -66,4 +66,24 @@ describe("a process that waits for its turn", () => {
       assert.isAtLeast(Math.max(...atLast), 25)
       assert.isAtMost(Math.max(...atLast), 80)
     }).pipe(Random.withSeed(1)))
+
+  it.effect("does so from its first refusal on", () =>
+    Effect.gen(function*() {
+      const pauses: Array<number> = []
+      for (let round = 0; round < 8; round++) {
+        const cluster = yield* makeCluster({ request: (_, answer) => Effect.delay(answer, "100 millis") })
+        yield* cluster.objects.put(resource, { [key]: goRecord("go", yield* Clock.currentTimeMillis, 60_000) })
+        const lock = yield* (yield* cluster.start("waiter")).make()
+        const waiting = yield* Effect.forkChild(lock.withLock(Effect.void))
+        yield* TestClock.adjust("1 second")
+        cluster.requests.length = 0
+        const freedAtMillis = yield* Clock.currentTimeMillis
+        yield* cluster.objects.put(resource)
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(waiting)
+        pauses.push(Math.round(cluster.requests[0]!.atMillis - freedAtMillis))
+      }
+      // One of two slots.
+      assert.deepStrictEqual(pauses.toSorted((a, b) => a - b).filter((pause, i, all) => pause !== all[i - 1]), [0, 10])
+    }).pipe(Random.withSeed(1)))
 })

@@ -40,7 +40,6 @@ export interface Wish {
 // A refusal that no change explains within this time is read about. It then comes from a watch that lags, or from something
 // between us and the server that refuses whatever we write.
 const firstPatience = Duration.seconds(1)
-const longestPatience = Duration.seconds(16)
 
 // The wall clock, by which locks expire, may be set while we sleep.
 const longestSleep = Duration.seconds(10)
@@ -130,7 +129,7 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
     const error = answer.failure
     if (error._tag !== "AlreadyExists" && error._tag !== "OwnerMismatch") return yield* error
     yield* waitUntil(() => view.latest() !== before, patience)
-    patience = Duration.min(Duration.times(patience, 2), longestPatience)
+    patience = Duration.min(Duration.times(patience, 2), longestSleep)
     return undefined
   })
 
