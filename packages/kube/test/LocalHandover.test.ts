@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { HeldLock, type ManagedLockOptions } from "@kubelock/kube"
-import { Duration, Effect, Fiber, Random } from "effect"
+import { AnnotationStore, HeldLock, Identity, KubeLock, type ManagedLockOptions } from "@kubelock/kube"
+import { Context, Duration, Effect, Fiber, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
 import { hold, key, makeCluster, makeSections, resource, until } from "./suites/processes.ts"
 
@@ -83,6 +83,28 @@ describe("a lock passes from one fiber to the next", () => {
     Effect.gen(function*() {
       const { held } = yield* run([{ millis: 1 }, { millis: 1, options: { waitAtMost: "1 second" } }])
       assert.strictEqual(distinct(held.map(({ id }) => id)), 1)
+    }))
+})
+
+describe("two processes of one layer", () => {
+  it.effect("leave one another nothing, and each acquisition names its own", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const layer = Layer.provide(KubeLock.layer, Layer.succeed(AnnotationStore, cluster.store))
+      const locks = Context.get(yield* Layer.build(Layer.fresh(layer)), KubeLock)
+      const sections = ["a", "b", "a"].map((process) =>
+        Effect.gen(function*() {
+          const lock = yield* locks.make({ resource, name: "x", owner: "shared" })
+          return yield* lock.withLock(Effect.tap(Effect.map(HeldLock, ({ id }) => id), () => Effect.sleep("10 millis")))
+        }).pipe(Effect.provideService(Identity.Identity, { owner: "shared", process }))
+      )
+      const fibers = yield* Effect.forEach(sections, (section) =>
+        Effect.tap(Effect.forkChild(section), () => TestClock.adjust(0)))
+      yield* TestClock.adjust("5 seconds")
+      const [first, second, third] = yield* Effect.forEach(fibers, Fiber.join)
+      assert.match(first!, /^a-/)
+      assert.match(second!, /^b-/)
+      assert.strictEqual(third, first)
     }))
 })
 
