@@ -228,3 +228,18 @@ describe("what is known", () => {
     assert.strictEqual(ClockOffset.estimateMillis(offset), estimate)
   })
 })
+
+describe("answers that leave but one value", () => {
+  it("are believed both", () => {
+    const at = (dateMillis: number): ClockOffset.Sample => {
+      const reading = { wallMillis: 1_000_000, monotonicMillis: 0 }
+      return { sent: reading, received: reading, dateMillis }
+    }
+    // Between them lies just what each of them leaves: a second, and a millisecond of our own clock.
+    const { atLeastMillis, atMostMillis } = ClockOffset.observe(
+      ClockOffset.observe(undefined, at(1_000_000)),
+      at(1_001_001)
+    )
+    assert.deepStrictEqual([atLeastMillis, atMostMillis], [-1_000, -1_000])
+  })
+})

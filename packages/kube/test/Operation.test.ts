@@ -27,12 +27,15 @@ const taking = (key: string, written = record()): Transition.RecordEdit => ({
 })
 
 /** Removes what was there. */
-const removing = (key: string, removed: LockRecord.LockRecord | undefined = record()): Transition.RemovalEdit => ({
+const removing = (key: string, removed = record()): Transition.RemovalEdit => ({
   key,
-  expected: removed === undefined ? "{" : LockRecord.format(removed),
+  expected: LockRecord.format(removed),
   value: undefined,
   removed
 })
+
+/** Removes what could not be read. */
+const breaking = (key: string): Transition.RemovalEdit => ({ key, expected: "{", value: undefined, removed: undefined })
 
 const seen = (annotations: AnnotationEdit.Annotations) => ({ uid: "u", resourceVersion: 1n, annotations })
 
@@ -124,8 +127,12 @@ describe("a refusal", () => {
 
   it("is the end after it was read about, where the task says so then", () => {
     const object = seen({ other: "1" })
+    const asked: Array<unknown> = []
     const ends = task(Result.succeed(taken.edits), {
-      ending: (attempt, seen) => attempt === removed && seen === object ? "over" : undefined
+      ending: (attempt, seen) => {
+        asked.push(attempt)
+        return attempt === removed && seen === object ? "over" : undefined
+      }
     })
     const after = (state: Operation.State<Edit>) => Operation.read(ends, state, object, at(12n)).next
     assert.deepStrictEqual(after(afterRefusals(taken, removed)), { _tag: "Refuse", error: "over" })
@@ -133,6 +140,7 @@ describe("a refusal", () => {
     // What failed since, or was read since, makes the refusal old.
     assert.strictEqual(after(Operation.failed(afterRefusals(removed), taken, false).state)._tag, "Send")
     assert.strictEqual(after(Operation.read(sends, afterRefusals(removed), object, at(12n)).state)._tag, "Send")
+    assert.deepStrictEqual(asked, [removed, taken])
   })
 })
 
@@ -243,10 +251,10 @@ describe("a read", () => {
     })
 
     it("can be of what could not be read", () => {
-      const breaking = afterFailures(attempt([removing("x", undefined)], at(12n)))
-      assert.strictEqual(nextAfterRead(breaking, { x: "{" })._tag, "Refuse")
-      assert.strictEqual(nextAfterRead(breaking, { x: theirs(12n, "theirs") })._tag, "Made")
-      assert.strictEqual(nextAfterRead(breaking, { x: theirs(12n) })._tag, "Made")
+      const broken = afterFailures(attempt([breaking("x")], at(12n)))
+      assert.strictEqual(nextAfterRead(broken, { x: "{" })._tag, "Refuse")
+      assert.strictEqual(nextAfterRead(broken, { x: theirs(12n, "theirs") })._tag, "Made")
+      assert.strictEqual(nextAfterRead(broken, { x: theirs(12n) })._tag, "Made")
     })
   })
 })

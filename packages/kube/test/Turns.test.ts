@@ -186,6 +186,14 @@ describe("a process that is alone, as far as it has seen", () => {
     assert.deepStrictEqual([0, 0.5, 0.99].map((random) => slots(newcomer, random)), [0, 4, 7])
   })
 
+  it("leaves nobody a slot for a release that it has not seen", () => {
+    const held = [3, 5].reduce(
+      (turns, version) => seen(turns, version, record("a", version), 1_000 * version),
+      again(Turns.make("a"), 1, 0)
+    )
+    assert.strictEqual(held.aloneSinceMillis, 0)
+  })
+
   it("is so no more when another was seen", () => {
     const two = seen(seen(again(again(Turns.make("a"), 1, 0), 3, 5_000), 15, record("b", 15)), 16, undefined)
     assert.strictEqual(two.aloneSinceMillis, Infinity)
@@ -274,6 +282,12 @@ describe("the bound on the slots", () => {
       assert.strictEqual(turns.slotsAtMost, bound)
     }
     assert.strictEqual(slots({ ...turns, process: "p0", order: ["b", "c", "p0"] }), 0)
+  })
+
+  it("takes one and a half slots for prompt, and anything more for a slot that was lost", () => {
+    const turns = { ...afterTurnsOf("a", "a", "b"), slotsAtMost: 2 }
+    assert.strictEqual(turns.slotMillis, 10)
+    assert.deepStrictEqual([15, 15.5].map((millis) => handover(turns, millis).slotsAtMost), [2.25, 1])
   })
 
   it("stays where no release was seen", () => {
