@@ -22,23 +22,22 @@ const after = { uid: "u", resourceVersion: 1n, annotations: {} }
 describe("an acquisition that was interrupted", () => {
   it.effect("gives back all that it may have written at once, so that it takes no longer than one of them", () =>
     Effect.gen(function*() {
-      let tries = 0
-      let reads = 0
+      const seen = { tries: 0, reads: 0 }
       const store: AnnotationStore["Service"] = {
-        get: () => Effect.suspend(() => ++reads === 3 ? Effect.never : Effect.succeed(after)),
+        get: () => Effect.suspend(() => ++seen.reads === 3 ? Effect.never : Effect.succeed(after)),
         edit: (_, [edit]) =>
           edit?.value === undefined
             ? Effect.delay(Effect.succeed(after), "1 second")
             : Effect.suspend(() => {
-              tries++
+              seen.tries++
               return Effect.fail(answerLost)
             }),
         changes: () => Stream.never,
         clockOffset: Effect.undefined
       }
       const taking = yield* Effect.forkChild(Attempts.make(store).acquire({ resource, requests: [request] }))
-      while (reads < 3) yield* TestClock.adjust("1 second")
-      assert.strictEqual(tries, 2)
+      while (seen.reads < 3) yield* TestClock.adjust("1 second")
+      assert.strictEqual(seen.tries, 2)
       const interrupting = yield* Effect.forkChild(Fiber.interrupt(taking))
       yield* TestClock.adjust("999 millis")
       const isTooEarly = taking.pollUnsafe() !== undefined
