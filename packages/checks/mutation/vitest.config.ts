@@ -1,18 +1,16 @@
-/** The tests as Stryker runs them: those of one plan, the quick ones first, the same each time, on the sources that it has changed. */
-import { resolve } from "node:path"
+/** The tests as Stryker runs them: those of one plan in its order, the same each time, on the sources that it has changed. */
+import { relative, resolve } from "node:path"
 import { configDefaults, defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 const root = resolve(import.meta.dirname, "../../..")
 
-// Most mutants are killed by whatever calls them: what searches long comes last.
-const slow = ["Transition", "Sequences", "TurnsSimulation", "ManagedRequests", "HoldingFaults"]
+const tests = (process.env["KUBELOCK_MUTATION_TESTS"] ?? "").split(",")
 
-const rank = ({ moduleId }: TestSpecification) => slow.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`))
-
-class QuickFirst extends BaseSequencer {
+class InOrder extends BaseSequencer {
   override async sort(files: Array<TestSpecification>) {
-    return files.toSorted((left, right) => rank(left) - rank(right))
+    const placeOf = ({ moduleId }: TestSpecification) => tests.indexOf(relative(root, moduleId))
+    return files.toSorted((left, right) => placeOf(left) - placeOf(right))
   }
 }
 
@@ -26,10 +24,10 @@ export default defineConfig({
     }))
   },
   test: {
-    include: (process.env["KUBELOCK_MUTATION_TESTS"] ?? "").split(","),
+    include: tests,
     exclude: configDefaults.exclude,
     setupFiles: [resolve(import.meta.dirname, "fixedSeed.ts")],
-    sequence: { sequencer: QuickFirst },
+    sequence: { sequencer: InOrder },
     isolate: false,
     testTimeout: 10_000
   }

@@ -46,7 +46,7 @@ const decisions: Record<
 
 const holds = (
   property: (annotations: AnnotationEdit.Annotations, request: Transition.AcquireRequest, nowNanos: bigint) => void
-) => fc.assert(fc.property(annotations, request, nanos, property), { numRuns: 5_000 })
+) => fc.assert(fc.property(annotations, request, nanos, property), { numRuns: 1_000 })
 
 const holderOf = (record: LockRecord.LockRecord) => Struct.omit(record, ["others"])
 
@@ -227,7 +227,7 @@ describe("Transition.acquireAll", () => {
           expect(LockState.read(after, lock, nowNanos)).toMatchObject({ _tag: "Held", record: { owner } })
         }
       }),
-      { numRuns: 5_000 }
+      { numRuns: 1_000 }
     )
   })
 })
