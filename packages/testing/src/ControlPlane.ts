@@ -15,6 +15,7 @@
  *
  * - There is no controller: a deleted namespace stays `Terminating`, nothing is garbage collected, no Pod runs.
  * - Works where there is a POSIX `sh`.
+ * - `restart` and `pauseEtcd` work where the control plane was started: on the same machine, as the same user.
  * - Waiting for the processes is done on the real clock, whatever clock the program runs on.
  *
  * **Example**
@@ -57,6 +58,7 @@ import * as Base64 from "effect/encoding/Base64"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { ChildProcess } from "effect/process"
 import * as Net from "node:net"
+import * as process from "node:process"
 import * as Certificates from "./Certificates.ts"
 import { RequestRefused } from "./KubeApiServer.ts"
 import type { ResourceType } from "./ResourceType.ts"
@@ -190,6 +192,23 @@ export class ControlPlane extends Context.Service<ControlPlane, {
     path: string,
     body?: object
   ) => Effect.Effect<unknown, RequestRefused | ControlPlaneFailed>
+  /**
+   * Kills kube-apiserver (SIGKILL) and starts it again, with the same address, certificates and etcd. When it is done the server is
+   * ready again, which takes seconds.
+   *
+   * Whoever is connected is cut off: requests lose their answers, watches end, and nobody can connect meanwhile. Whatever etcd has
+   * stored is there afterwards.
+   *
+   * **Gotchas**
+   *
+   * One at a time: two that overlap may both wait for the second start.
+   */
+  readonly restart: Effect.Effect<void, ControlPlaneFailed>
+  /**
+   * Stops etcd (SIGSTOP) until the scope closes: kube-apiserver takes requests, and answers those that etcd must answer late or not
+   * at all. Nothing is lost.
+   */
+  readonly pauseEtcd: Effect.Effect<void, ControlPlaneFailed, Scope.Scope>
 }>()("@kubelock/testing/ControlPlane") {
   /**
    * Starts a control plane that runs until the scope closes.
@@ -329,7 +348,7 @@ const startBoth = Effect.fnUntraced(
     const peerUrl = `http://${host}:${peerPort}`
     const url = `https://${host}:${securePort}`
 
-    const etcd = yield* supervise(folder, inFolder("etcd.log"), binaries.etcd, [
+    const etcd = yield* supervise(folder, "etcd", binaries.etcd, [
       `--data-dir=${inFolder("etcd")}`,
       `--listen-client-urls=${etcdUrl}`,
       `--advertise-client-urls=${etcdUrl}`,
@@ -343,7 +362,7 @@ const startBoth = Effect.fnUntraced(
       "--log-level=warn",
       `--unsafe-no-fsync=${!fsync}`
     ])
-    const apiserver = yield* supervise(folder, inFolder("kube-apiserver.log"), binaries.kubeApiserver, [
+    const apiserver = yield* supervise(folder, "kube-apiserver", binaries.kubeApiserver, [
       `--etcd-servers=${etcdUrl}`,
       `--bind-address=${host}`,
       `--advertise-address=${host}`,
@@ -420,31 +439,70 @@ const tailOf = Effect.fnUntraced(function*(file: string) {
 // else is left to remove the folder. What the shell starts it also waits for, so that it leaves no zombies to whoever
 // inherits them. KILL, because there is nothing to save: the data goes with the process.
 const supervisor = `
-log=$1 folder=$2
+folder=$1 name=$2
 shift 2
 exec 3<&0
-"$@" </dev/null >"$log" 2>&1 3<&- &
-program=$!
-{ read -r _; kill -HUP $$; } <&3 &
-watcher=$!
-end() { kill -KILL "$program" "$watcher"; wait; }
+run() {
+  "$@" </dev/null >>"$folder/$name.log" 2>&1 3<&- &
+  program=$!
+  echo "$$ $program" >"$folder/$name.pids.new"
+  mv "$folder/$name.pids.new" "$folder/$name.pids"
+}
+end() { kill -KILL $program "$watcher"; wait; }
+program= again=
 trap 'end; exit 143' TERM
 trap 'end; rm -rf "$folder"; exit 129' HUP
-wait "$program"
-code=$?
+trap 'again=1; kill -KILL "$program"' USR1
+{ trap - TERM HUP USR1; read -r _; kill -HUP $$; } <&3 &
+watcher=$!
+run "$@"
+while
+  wait "$program"
+  code=$?
+  [ -n "$again" ]
+do
+  again=
+  wait "$program"
+  run "$@"
+done
 kill -KILL "$watcher"
 wait
 exit "$code"
 `
 
-/** Starts a program that ends with the scope, and with this process. */
-const supervise = (folder: string, log: string, program: string, args: ReadonlyArray<string>) =>
-  ChildProcess.make("sh", ["-c", supervisor, "supervisor", log, folder, program, ...args], {
+/**
+ * Starts a program that ends with the scope, and with this process. The folder is told its log and, in `NAME.pids`, the ids of its
+ * supervisor, which starts it anew on SIGUSR1, and of the program itself.
+ */
+const supervise = (folder: string, name: string, program: string, args: ReadonlyArray<string>) =>
+  ChildProcess.make("sh", ["-c", supervisor, "supervisor", folder, name, program, ...args], {
     // As a flag, older releases of etcd would refuse to start for it.
     env: { ETCD_SNAPSHOT_CATCHUP_ENTRIES: "200" },
     extendEnv: true,
     stdout: "ignore",
     stderr: "ignore"
+  })
+
+interface ProcessIds {
+  readonly supervisor: number
+  readonly program: number
+}
+
+/** Of a program that {@link supervise} has started in this folder. */
+const processIdsOf = (
+  folder: string,
+  name: string
+): Effect.Effect<ProcessIds, ControlPlaneFailed, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(`${folder}/${name}.pids`)).pipe(
+    Effect.map((ids) => ids.split(" ").map(Number)),
+    Effect.map(([supervisor = 0, program = 0]) => ({ supervisor, program })),
+    Effect.mapError((cause) => new ControlPlaneFailed({ message: `${name} does not run on this machine`, cause }))
+  )
+
+const signal = (name: string, pid: number, sent: NodeJS.Signals): Effect.Effect<void, ControlPlaneFailed> =>
+  Effect.try({
+    try: () => void process.kill(pid, sent),
+    catch: (cause) => new ControlPlaneFailed({ message: `${name} could not be sent ${sent}`, cause })
   })
 
 /** Ports that are free at this moment, no two the same. */
@@ -492,7 +550,7 @@ const make = Effect.fnUntraced(function*(running: RunningControlPlane) {
   })
 
   /** Asks again until what is asked for is there. */
-  const until = (what: string, holds: Effect.Effect<boolean, RequestRefused | ControlPlaneFailed>) =>
+  const until = <E, R>(what: string, holds: Effect.Effect<boolean, E, R>) =>
     holds.pipe(
       Effect.repeat({ schedule: poll, until: (held) => held }),
       Effect.timeoutOrElse({
@@ -554,6 +612,20 @@ const make = Effect.fnUntraced(function*(running: RunningControlPlane) {
     return (yield* Effect.orDie(decodeReview(review))).status.allowed
   })
 
+  const restart = Effect.gen(function*() {
+    const before = yield* processIdsOf(running.logsFolder, "kube-apiserver")
+    yield* signal("The supervisor of kube-apiserver", before.supervisor, "SIGUSR1")
+    const isNew = Effect.map(
+      processIdsOf(running.logsFolder, "kube-apiserver"),
+      ({ program }) => program !== before.program
+    )
+    // The old one may still answer.
+    yield* until("kube-apiserver is started anew", isNew)
+    yield* untilReady(client, running.url).pipe(
+      Effect.mapError((message) => new ControlPlaneFailed({ message }))
+    )
+  })
+
   return ControlPlane.of({
     url: running.url,
     version: running.version,
@@ -585,7 +657,16 @@ const make = Effect.fnUntraced(function*(running: RunningControlPlane) {
         )
       )
     }),
-    request
+    request,
+    restart: restart.pipe(Effect.provide(NodeServices.layer), Effect.provideService(Clock.Clock, realClock)),
+    pauseEtcd: Effect.acquireRelease(
+      Effect.flatMap(
+        processIdsOf(running.logsFolder, "etcd"),
+        ({ program }) => Effect.as(signal("etcd", program, "SIGSTOP"), program)
+      ),
+      // It has ended meanwhile if it cannot be told.
+      (program) => Effect.ignore(signal("etcd", program, "SIGCONT"))
+    ).pipe(Effect.asVoid, Effect.provide(NodeServices.layer))
   })
 })
 

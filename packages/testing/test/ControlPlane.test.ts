@@ -1,7 +1,7 @@
 import { NodeHttpClient, NodeServices } from "@effect/platform-node"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { ControlPlane, type RunningControlPlane } from "@kubelock/testing/ControlPlane"
-import { DateTime, Effect, FileSystem, Option, Schema, Stream } from "effect"
+import { DateTime, Effect, Fiber, FileSystem, Option, Schema, Stream } from "effect"
 import { HttpClientRequest } from "effect/http"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 
@@ -53,6 +53,13 @@ const processesIn = Effect.fnUntraced(function*(folder: string) {
   const lines = yield* spawner.lines(ChildProcess.make("ps", ["-axww", "-o", "pid=,args="]))
   return lines.filter((line) => line.includes(folder))
 })
+
+/** The kube-apiserver of a control plane: its process id, as `ps` shows it. */
+const serverProcesses = (folder: string) =>
+  Effect.map(
+    Effect.provide(processesIn(folder), NodeServices.layer),
+    (lines) => lines.flatMap((line) => /^ *(\d+) \S*kube-apiserver /.exec(line)?.slice(1) ?? [])
+  )
 
 layer(ControlPlane.layer())("ControlPlane", (it) => {
   it.effect("is what it says it is, and its admin may do everything", () =>
@@ -124,6 +131,34 @@ layer(ControlPlane.layer())("ControlPlane", (it) => {
         assert.containSubset(created, object)
         assert.strictEqual(yield* askAs(controlPlane.kubeconfig, "PATCH", `${path}/a`, annotate), 200)
       }
+    }))
+
+  it.effect("is there again after kube-apiserver was killed, with all that was stored", () =>
+    Effect.gen(function*() {
+      const controlPlane = yield* ControlPlane
+      yield* controlPlane.request("POST", configMaps, configMap("kept"))
+      const before = yield* serverProcesses(controlPlane.logsFolder)
+      assert.lengthOf(before, 1)
+      yield* controlPlane.restart
+      const after = yield* serverProcesses(controlPlane.logsFolder)
+      assert.lengthOf(after, 1)
+      assert.notStrictEqual(after[0], before[0])
+      assert.strictEqual(yield* askAs(controlPlane.kubeconfig, "GET", `${configMaps}/kept`), 200)
+    }))
+
+  it.effect("answers nothing that etcd must answer while that is stopped, and all of it afterwards", () =>
+    Effect.gen(function*() {
+      const controlPlane = yield* ControlPlane
+      const write = controlPlane.request("POST", configMaps, configMap("late"))
+      const writing = yield* Effect.scoped(Effect.gen(function*() {
+        yield* controlPlane.pauseEtcd
+        const writing = yield* Effect.forkDetach(write)
+        // Far more time than the write takes otherwise.
+        yield* Effect.repeat(askAs(controlPlane.kubeconfig, "GET", "/version"), { times: 50 })
+        assert.isUndefined(writing.pollUnsafe())
+        return writing
+      }))
+      assert.containSubset(yield* Fiber.join(writing), configMap("late"))
     }))
 
   it.effect("tells why a request was refused", () =>
