@@ -3,11 +3,12 @@ import { assert, layer } from "@effect/vitest"
 import { isUnauthorized, isUnavailable, KubeAnnotationStore, KubeError, KubeLock, KubeTransport } from "@kubelock/kube"
 import * as Certificates from "@kubelock/testing/Certificates"
 import { ControlPlane } from "@kubelock/testing/ControlPlane"
-import { Clock, DateTime, Effect, Layer, Result, Schedule, Schema } from "effect"
+import { Clock, DateTime, Effect, Layer, Result, Schedule } from "effect"
 import process from "node:process"
 import * as SharedControlPlane from "../../../testing/test/SharedControlPlane.ts"
 import { base64, execPlugin, kubeconfig, temporaryDirectory, write } from "../KubeTransportFixtures.ts"
 import { configMaps, realWorld } from "../suites/realWorld.ts"
+import { makeServiceAccount } from "../suites/serviceAccount.ts"
 import { withoutPauses, World } from "../suites/World.ts"
 
 const locksOver = <E>(transport: Layer.Layer<KubeTransport, E>) =>
@@ -19,31 +20,6 @@ const serverOf = Effect.map(ControlPlane, ({ caCertificatePem, url }) => ({
 }))
 
 const mayLock = [{ apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"] }]
-
-const Secret = Schema.Struct({ metadata: Schema.Struct({ name: Schema.String, uid: Schema.String }) })
-const TokenRequest = Schema.Struct({ status: Schema.Struct({ token: Schema.String }) })
-
-/** A service account that may lock ConfigMaps. Each of its tokens is valid as long as a Secret that it is bound to. */
-const makeServiceAccount = Effect.fnUntraced(function*(name: string) {
-  const { makeUser, request } = yield* ControlPlane
-  const inDefault = "/api/v1/namespaces/default"
-  yield* request("POST", `${inDefault}/serviceaccounts`, { metadata: { name } })
-  yield* makeUser({ name: `system:serviceaccount:default:${name}`, namespace: "default", rules: mayLock })
-  return {
-    issueToken: Effect.gen(function*() {
-      const { metadata: secret } = yield* Schema.decodeUnknownEffect(Secret)(
-        yield* request("POST", `${inDefault}/secrets`, { metadata: { generateName: `${name}-` } })
-      )
-      const issued = yield* request("POST", `${inDefault}/serviceaccounts/${name}/token`, {
-        apiVersion: "authentication.k8s.io/v1",
-        kind: "TokenRequest",
-        spec: { audiences: [], boundObjectRef: { apiVersion: "v1", kind: "Secret", ...secret } }
-      })
-      const { token } = (yield* Schema.decodeUnknownEffect(TokenRequest)(issued)).status
-      return { token, revoke: request("DELETE", `${inDefault}/secrets/${secret.name}`) }
-    })
-  }
-})
 
 /** Waits until the server, which remembers good tokens for some seconds, no longer takes this one. */
 const untilRefused = Effect.fnUntraced(function*(token: string) {
@@ -70,7 +46,7 @@ layer(services)("A bearer token", (it) => {
     "that is replaced in its file under a running client is taken up when the old one is refused",
     () =>
       Effect.gen(function*() {
-        const { issueToken } = yield* makeServiceAccount("rotated")
+        const { issueToken } = yield* makeServiceAccount("rotated", mayLock)
         const [old, fresh] = yield* Effect.all([issueToken, issueToken])
         const directory = yield* temporaryDirectory
         const tokenFile = write(directory, "token", `${old.token}\n`)
@@ -93,7 +69,7 @@ layer(services)("A bearer token", (it) => {
 
   it.effect("that is replaced in the kubeconfig is taken up too, and one that nobody knows is Unauthorized", () =>
     Effect.gen(function*() {
-      const { issueToken } = yield* makeServiceAccount("in-kubeconfig")
+      const { issueToken } = yield* makeServiceAccount("in-kubeconfig", mayLock)
       const directory = yield* temporaryDirectory
       const cluster = yield* serverOf
       const file = write(directory, "config", kubeconfig(cluster, { token: "nobody-knows-me" }))
@@ -142,7 +118,7 @@ layer(services)("A client certificate", (it) => {
 
 layer(services)("A server whose authority is not known", (it) => {
   const untrusting = Effect.gen(function*() {
-    const { issueToken } = yield* makeServiceAccount(`careful-${crypto.randomUUID().slice(0, 8)}`)
+    const { issueToken } = yield* makeServiceAccount(`careful-${crypto.randomUUID().slice(0, 8)}`, mayLock)
     const stranger = yield* Certificates.makeAuthority({ commonName: "a stranger" })
     const { server } = yield* serverOf
     const { token } = yield* issueToken
@@ -188,7 +164,7 @@ layer(services)("A server whose authority is not known", (it) => {
 layer(services)("An exec plugin", (it) => {
   it.effect("brings a token: once for many requests, and once more when it is refused", () =>
     Effect.gen(function*() {
-      const { issueToken } = yield* makeServiceAccount("exec-token")
+      const { issueToken } = yield* makeServiceAccount("exec-token", mayLock)
       const { token } = yield* issueToken
       const directory = yield* temporaryDirectory
       const { runs, user } = execPlugin(
