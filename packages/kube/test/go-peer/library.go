@@ -52,7 +52,7 @@ func (c *clients) acquire(r lockRequest) *failure {
 	if err != nil {
 		return failed(err)
 	}
-	return failed(lock.Acquire(context.Background(), r.Name, kubelock.AcquireOptions{Owner: r.Owner, TTL: time.Duration(r.TTLNanos)}))
+	return failed(lock.Acquire(context.Background(), r.Name, acquireOptions(r)))
 }
 
 func (c *clients) release(r lockRequest) *failure {
@@ -60,7 +60,15 @@ func (c *clients) release(r lockRequest) *failure {
 	if err != nil {
 		return failed(err)
 	}
-	return failed(lock.Release(context.Background(), r.Name, kubelock.ReleaseOptions{Owner: r.Owner}))
+	return failed(lock.Release(context.Background(), r.Name, releaseOptions(r)))
+}
+
+func acquireOptions(r lockRequest) kubelock.AcquireOptions {
+	return kubelock.AcquireOptions{Owner: r.Owner, TTL: time.Duration(r.TTLNanos)}
+}
+
+func releaseOptions(r lockRequest) kubelock.ReleaseOptions {
+	return kubelock.ReleaseOptions{Owner: r.Owner}
 }
 
 func (c *clients) lock(r lockRequest) (kubelock.Lock, error) {

@@ -3,6 +3,8 @@
 //
 // It reads one JSON request per line on stdin and writes one JSON answer per line on stdout, each with the request's id;
 // answers to acquire and release may come in another order than the requests. It ends when stdin closes.
+//
+// With the argument "work" and a worker's orders it is a worker instead, which wants one lock until it is told to end.
 package main
 
 import (
@@ -35,10 +37,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "kubelock-go-peer:", err)
 		os.Exit(1)
 	}
-	if err := serve(os.Stdin, os.Stdout); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "kubelock-go-peer:", err)
 		os.Exit(1)
 	}
+}
+
+func run(arguments []string) error {
+	if len(arguments) == 2 && arguments[0] == "work" {
+		return work(arguments[1], os.Stdin, os.Stdout)
+	}
+	return serve(os.Stdin, os.Stdout)
 }
 
 func serve(in io.Reader, out io.Writer) error {
