@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { filesToLeaveOut, notice } from "./requiresControlPlane.ts"
 
-const all = { KUBEBUILDER_ASSETS: "/a", KUBELOCK_GO_PEER: "/b" }
+const all = { KUBEBUILDER_ASSETS: "/a", KUBELOCK_GO_PEER: "/b", KUBELOCK_TOXIPROXY: "/c" }
 
 describe("What a machine lacks", () => {
   it("is nothing where all is there", () => {

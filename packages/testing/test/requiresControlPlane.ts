@@ -30,6 +30,12 @@ const requirements: ReadonlyArray<Requirement> = [
       "packages/kube/test/real/GoRace.test.ts"
     ],
     remedy: "KUBELOCK_GO_PEER=$(.ci/go-peer/build)"
+  },
+  {
+    variable: "KUBELOCK_TOXIPROXY",
+    tests: "the test of what disturbs connections",
+    files: ["packages/kube/test/chaos/ConnectionFault.test.ts"],
+    remedy: "KUBELOCK_TOXIPROXY=$(.ci/toxiproxy/build)"
   }
 ]
 

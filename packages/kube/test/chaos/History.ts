@@ -16,20 +16,25 @@
  */
 import { Schema } from "effect"
 
-/** What is done to workers, to the ways from them to the API server, to the API server, and to the object. */
-export const faultKinds = [
-  /** A worker is killed (SIGKILL) and started again. */
+/** What is done to a worker, or to the way from it to the API server. */
+export const workerFaultKinds = [
+  /** It is killed (SIGKILL) and started again. */
   "Kill",
-  /** A worker is stopped (SIGSTOP) for longer than its TTL, and goes on. */
+  /** It is stopped (SIGSTOP) for longer than its TTL, and goes on. */
   "Stop",
-  /** What a worker and the API server say to each other comes late. */
+  /** What it and the API server say to each other comes late. */
   "Delay",
-  /** A worker's connections are closed, and new ones are reset as soon as something is said. */
+  /** Its connections are closed, and new ones are reset as soon as something is said. */
   "Cut",
-  /** A worker's connections are closed on the API server's side when something is said, and stay open on the worker's. */
+  /** Its connections are closed on the API server's side when something is said, and stay open on its own. */
   "HalfClose",
-  /** What a worker says, or what it is answered, or both, gets lost without a word. */
-  "BlackHole",
+  /** What it says, or what it is answered, or both, gets lost without a word. */
+  "BlackHole"
+] as const
+export type WorkerFaultKind = (typeof workerFaultKinds)[number]
+
+/** What is done to the API server, or there. */
+export const serverFaultKinds = [
   /** kube-apiserver is killed and started again. */
   "ServerKilled",
   /** etcd is stopped for some seconds. */
@@ -39,6 +44,9 @@ export const faultKinds = [
   /** The object is deleted and made again. */
   "ObjectRemade"
 ] as const
+export type ServerFaultKind = (typeof serverFaultKinds)[number]
+
+export const faultKinds = [...workerFaultKinds, ...serverFaultKinds] as const
 export type FaultKind = (typeof faultKinds)[number]
 
 const event = <Tag extends string, Fields extends Schema.Struct.Fields>(tag: Tag, fields: Fields) =>

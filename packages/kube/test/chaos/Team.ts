@@ -162,6 +162,9 @@ const makeWorker = Effect.fnUntraced(function*(
         const accepted = witness.hear(worker, message)
         if (accepted !== undefined && "request" in message) yield* reply(replies, message.request, accepted)
       })),
+      // What nobody understands is the end of it.
+      Effect.tapCause(() => process.signal("SIGKILL")),
+      Effect.exit,
       Effect.andThen(Effect.exit(process.exitCode)),
       Effect.andThen(Effect.sync(() => {
         current = undefined

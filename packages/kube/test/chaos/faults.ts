@@ -1,13 +1,13 @@
-/** What is done to workers, to their connections, to the API server, and to the object: one fault at a time, and healed again. */
+/** Performs faults: what is done to workers, to their connections, to the API server, and to the object, and ends again. */
 import { ControlPlane } from "@kubelock/testing/ControlPlane"
 import { Effect, Fiber, Option, Schedule, Semaphore } from "effect"
 import type { makeServiceAccount } from "../suites/serviceAccount.ts"
-import type { FaultKind } from "./History.ts"
+import * as ConnectionFault from "./ConnectionFault.ts"
+import { type FaultKind, type ServerFaultKind, type WorkerFaultKind, workerFaultKinds } from "./History.ts"
 import * as LockedObject from "./LockedObject.ts"
 import type { Fault } from "./Plan.ts"
 import type * as Recorder from "./Recorder.ts"
 import type { Worker } from "./Team.ts"
-import type { Toxic } from "./Toxiproxy.ts"
 
 type ServiceAccount = Effect.Success<ReturnType<typeof makeServiceAccount>>
 type Token = Effect.Success<ServiceAccount["issueToken"]>
@@ -29,42 +29,12 @@ export interface Targets {
   readonly tokens: Tokens
 }
 
-const onConnections: ReadonlySet<FaultKind> = new Set(["Delay", "Cut", "HalfClose", "BlackHole"])
-const onWorkers: ReadonlySet<FaultKind> = new Set([...onConnections, "Kill", "Stop"])
-
-const directions = ["upstream", "downstream"] as const
-
-/** The toxics of a fault of connections; `share` chooses how bad it is. */
-const toxicsOf = (kind: FaultKind, share: number): ReadonlyArray<Toxic> => {
-  switch (kind) {
-    case "Delay":
-      return directions.map((stream) => ({
-        type: "latency",
-        stream,
-        attributes: { latency: Math.round(100 + 900 * share), jitter: 100 }
-      }))
-    case "Cut":
-      return directions.map((stream) => ({ type: "reset_peer", stream, attributes: { timeout: 0 } }))
-    case "HalfClose":
-      return [
-        { type: "limit_data", stream: "upstream", attributes: { bytes: 0 } },
-        { type: "slow_close", stream: "downstream", attributes: { delay: 60_000 } }
-      ]
-    case "BlackHole":
-      return directions
-        .filter((_, index) => share < 1 / 3 || (share < 2 / 3) === (index === 0))
-        .map((stream) => ({ type: "timeout", stream, attributes: { timeout: 0 } }))
-    default:
-      return []
-  }
-}
-
 const between = (least: number, most: number, share: number) => least + (most - least) * share
 
 /** Longer than the TTL, and shorter than twice. */
 const pastTtlMillis = ({ ttlMillis }: Worker, share: number) => ttlMillis * between(1.15, 1.6, share)
 
-const onWorker = Effect.fnUntraced(function*({ kind, share }: Fault, worker: Worker) {
+const onWorker = Effect.fnUntraced(function*(kind: WorkerFaultKind, share: number, worker: Worker) {
   switch (kind) {
     case "Kill":
       yield* worker.kill
@@ -77,9 +47,7 @@ const onWorker = Effect.fnUntraced(function*({ kind, share }: Fault, worker: Wor
         () => worker.signal("SIGCONT")
       )
     default:
-      yield* worker.proxy.suffer(toxicsOf(kind, share))
-      // What is open would be closed in order.
-      if (kind === "Cut") yield* worker.proxy.cut
+      yield* ConnectionFault.suffer(worker.proxy, kind, share)
       yield* Effect.sleep(kind === "BlackHole" ? pastTtlMillis(worker, share) : between(500, 3_000, share))
   }
 }, Effect.scoped)
@@ -97,7 +65,7 @@ export const perform = Effect.fnUntraced(function*(
   const disturbed = new Set<Worker>()
   let token = tokens.first
 
-  const onServer = Effect.fnUntraced(function*({ kind, share }: Fault) {
+  const onServer = Effect.fnUntraced(function*(kind: ServerFaultKind, share: number) {
     switch (kind) {
       case "ServerKilled":
         return yield* controlPlane.restart
@@ -116,8 +84,6 @@ export const perform = Effect.fnUntraced(function*(
         const { metadata } = yield* LockedObject.create
         return record({ _tag: "ObjectMade", resourceVersion: metadata.resourceVersion })
       }
-      default:
-        return
     }
   }, Effect.scoped)
 
@@ -144,22 +110,24 @@ export const perform = Effect.fnUntraced(function*(
     record({ _tag: "FaultBegan", fault, kind, ...(worker === undefined ? undefined : { worker: worker.worker }) })
   const ended = (fault: number) => Effect.sync(() => record({ _tag: "FaultEnded", fault }))
 
-  const one = (fault: Fault, index: number) =>
-    onWorkers.has(fault.kind)
+  const one = (fault: Fault, index: number) => {
+    const { kind, share } = fault
+    return isOfWorker(kind)
       ? atOnce.withPermits(1)(Effect.gen(function*() {
         const worker = yield* targetOf(fault)
         if (worker === undefined) return
         disturbed.add(worker)
         began(index, fault, worker)
-        yield* onWorker(fault, worker)
+        yield* onWorker(kind, share, worker)
         yield* ended(index)
         disturbed.delete(worker)
       }))
       : ofServer.withPermits(1)(Effect.gen(function*() {
         began(index, fault)
-        yield* onServer(fault)
+        yield* onServer(kind, share)
         yield* ended(index)
       }))
+  }
 
   let passedMillis = 0
   const running = yield* Effect.forEach(
@@ -172,3 +140,5 @@ export const perform = Effect.fnUntraced(function*(
   )
   yield* Fiber.joinAll(running)
 }, Effect.scoped)
+
+const isOfWorker = (kind: FaultKind): kind is WorkerFaultKind => workerFaultKinds.some((known) => known === kind)

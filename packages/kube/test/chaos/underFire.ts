@@ -1,7 +1,7 @@
 /** Workers want one lock while everything fails that can: all of it, from the first worker's start to the last one's end. */
 import { KubeTransport } from "@kubelock/kube"
 import { ControlPlane } from "@kubelock/testing/ControlPlane"
-import { Effect, Fiber, FileSystem, Schedule } from "effect"
+import { Effect, Fiber, FileSystem, Schedule, Schema } from "effect"
 import { join } from "node:path"
 import { base64, kubeconfig } from "../KubeTransportFixtures.ts"
 import { makeServiceAccount } from "../suites/serviceAccount.ts"
@@ -43,6 +43,10 @@ const membersOf = (processes: number): ReadonlyArray<Team.Member> =>
     }
   })
 
+const Kubeconfig = Schema.fromJsonString(Schema.Struct({
+  users: Schema.NonEmptyArray(Schema.Struct({ user: Schema.Record(Schema.String, Schema.Unknown) }))
+}))
+
 const mayLock = [{ apiGroups: [""], resources: ["configmaps"], verbs: ["get", "list", "watch", "patch", "update"] }]
 
 /** Yields when it is over; what has happened is in the history. */
@@ -75,7 +79,7 @@ export const run = Effect.fnUntraced(function*({ goPeer, history, processes, sec
       (proxy) => ({ ...member, proxy })
     ))
   // client-go reads a token file once a minute: so long a Go program would not get in after each rotation.
-  const goUser = JSON.parse(
+  const { users: [{ user: goUser }] } = yield* Schema.decodeEffect(Kubeconfig)(
     yield* controlPlane.makeUser({ name: "go-under-fire", namespace: "default", rules: mayLock })
   )
   for (const { language, proxy, worker } of withProxies) {
@@ -83,7 +87,7 @@ export const run = Effect.fnUntraced(function*({ goPeer, history, processes, sec
       server: `https://${proxy.address}`,
       "certificate-authority-data": base64(controlPlane.caCertificatePem)
     }
-    const user = language === "Go" ? goUser.users[0].user : { tokenFile }
+    const user = language === "Go" ? goUser : { tokenFile }
     yield* files.writeFileString(join(folder, worker), kubeconfig(cluster, user))
   }
 

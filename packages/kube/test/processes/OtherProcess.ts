@@ -32,7 +32,8 @@ export const open = Effect.fnUntraced(function*<Message>({ args, command, input,
       Stream.mapEffect((line) => Schema.decodeEffect(message)(line))
     ),
     exitCode: handle.exitCode,
-    signal: (signal: NodeJS.Signals) => Effect.sync(() => kill(handle.pid, signal))
+    /** Does nothing where it has ended. */
+    signal: (signal: NodeJS.Signals) => Effect.ignore(Effect.try(() => kill(handle.pid, signal)))
   }
 })
 
