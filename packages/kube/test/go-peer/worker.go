@@ -44,6 +44,9 @@ type verdict struct {
 // requestTimeout bounds each call of the library; the lock must outlive a few of them.
 const requestTimeout = 500 * time.Millisecond
 
+// retryAtMost is how long it takes to try again. Were it short, no lock that expires would ever be left to those who wait for it.
+const retryAtMost = 2 * time.Second
+
 // worker wants one lock again and again, as a program that uses the Go library would, and asks the parent, who is the
 // resource that the lock protects, before everything it does under it.
 //
@@ -105,7 +108,7 @@ func (w *worker) turn(r lockRequest) error {
 		if kind := kindOf(err); kind != "ownerMismatch" {
 			w.tell(toldByWorker{Tag: "Failed", Failure: "acquire: " + kind})
 		}
-		time.Sleep(40*time.Millisecond + rand.N(80*time.Millisecond))
+		time.Sleep(rand.N(retryAtMost))
 		return nil
 	}
 	if token, err := w.token(r); err != nil {
