@@ -54,7 +54,7 @@ export const make = ({ seconds, seed, workers }: Settings): Effect.Effect<Readon
         return {
           atMillis: Math.floor((index + (yield* Random.next)) * spanMillis / count),
           kind,
-          isForHolder: (yield* Random.next) < 0.6,
+          isForHolder: (yield* Random.next) < 0.5,
           worker: yield* Random.nextIntBetween(0, workers, { halfOpen: true }),
           share: yield* Random.next
         }

@@ -296,7 +296,7 @@ describe("a history under fire", () => {
 
   it("shows that nobody of a language had the lock", () => {
     const events = without(good, (event) => "worker" in event && event.worker === "go-3" && event._tag !== "Ended")
-    assert.deepStrictEqual(rulesOf(events), ["NotServed", "NothingAcquired"])
+    assert.deepStrictEqual(rulesOf(events), ["NothingAcquired"])
   })
 
   it.each<[string, ReadonlyArray<Event>]>([
