@@ -50,9 +50,13 @@ const term = (holder: Holder): string => {
   return `since ${instant(holder.createdAtNanos)} until ${instant(expiresAtNanos)}`
 }
 
-// A TTL that Go wrote may reach past the year 9999, which has no text.
+// A TTL that somebody wrote may reach past the year 9999, or, if it is negative, to before the year 0: there is no text for either.
+const firstInstantNanos = -62_167_219_200_000_000_000n
 const lastInstantNanos = 253_402_300_799_999_999_999n
-const instant = (nanos: bigint): string => nanos > lastInstantNanos ? "after the year 9999" : Rfc3339.format(nanos)
+const instant = (nanos: bigint): string => {
+  if (nanos < firstInstantNanos) return "before the year 0"
+  return nanos > lastInstantNanos ? "after the year 9999" : Rfc3339.format(nanos)
+}
 
 // A person does not care for less than a millisecond, where there is more.
 const span = (nanos: bigint): string => {

@@ -84,6 +84,13 @@ describe("errors", () => {
     expect(new AlreadyExists({ ...where, holder: forever, nowNanos }).message).toContain("until after the year 9999")
   })
 
+  it("has words for a TTL so negative that it ends before the first year that can be written", () => {
+    const never = { ...holder, createdAtNanos: -62_135_596_800_000_000_000n, ttlNanos: -(2n ** 63n) }
+    expect(new NotFound({ ...where, expired: never }).message).toContain(
+      "since 0001-01-01T00:00:00Z until before the year 0"
+    )
+  })
+
   it("shows a huge annotation in part, and keeps it whole", () => {
     const raw = "x".repeat(100_000)
     const error = new MalformedRecord({ raw, problem: "not JSON" })
