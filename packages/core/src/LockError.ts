@@ -41,8 +41,21 @@ const where = {
   resource: Schema.optional(Schema.String)
 }
 
+/**
+ * Text from elsewhere in a message: between quotes, on one line, and of a long one the beginning.
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const quote = (text: string): string =>
+  JSON.stringify(text.length <= longestQuote ? text : `${text.slice(0, longestQuote)}…`)
+    // What JSON leaves as it is, and a terminal may take for a command or for another line.
+    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`)
+
+const longestQuote = 200
+
 const place = (error: { readonly lock?: string | undefined; readonly resource?: string | undefined }): string =>
-  (error.lock === undefined ? "a lock" : `lock ${JSON.stringify(error.lock)}`) +
+  (error.lock === undefined ? "a lock" : `lock ${quote(error.lock)}`) +
   (error.resource === undefined ? "" : ` on ${error.resource}`)
 
 const term = (holder: Holder): string => {
@@ -97,7 +110,7 @@ const standing = (holder: Holder, nowNanos: bigint): string => {
 
 /** A holder in words: who, since when, until when. @category formatting @since 0.1.0 */
 export const describeHolder = (holder: Holder, nowNanos: bigint): string =>
-  `${JSON.stringify(holder.owner)} ${standing(holder, nowNanos)}`
+  `${quote(holder.owner)} ${standing(holder, nowNanos)}`
 
 /**
  * `acquire`: the lock is held already, by the same owner. (`expire`: it is still held.)
@@ -135,8 +148,8 @@ export class OwnerMismatch extends Schema.TaggedError<OwnerMismatch>()("OwnerMis
 }) {
   override get message(): string {
     const who = this.owner === this.holder.owner
-      ? `a later acquisition of the same owner, ${JSON.stringify(this.owner)},`
-      : `${JSON.stringify(this.holder.owner)}, not by ${JSON.stringify(this.owner)},`
+      ? `a later acquisition of the same owner, ${quote(this.owner)},`
+      : `${quote(this.holder.owner)}, not by ${quote(this.owner)},`
     return `${place(this)} is held by ${who} ${standing(this.holder, this.nowNanos)}`
   }
 }
@@ -155,7 +168,7 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   override get message(): string {
     return this.expired === undefined
       ? `there is no ${place(this)}`
-      : `${place(this)} has expired: ${JSON.stringify(this.expired.owner)} held it ${term(this.expired)}`
+      : `${place(this)} has expired: ${quote(this.expired.owner)} held it ${term(this.expired)}`
   }
 }
 
@@ -174,8 +187,7 @@ export class MalformedRecord extends Schema.TaggedError<MalformedRecord>()("Malf
   resource: Schema.optional(Schema.String)
 }) {
   override get message(): string {
-    const shown = this.raw.length <= 200 ? this.raw : `${this.raw.slice(0, 200)}…`
-    return `${place(this)} has an annotation that is no lock record (${this.problem}): ${JSON.stringify(shown)}. ` +
+    return `${place(this)} has an annotation that is no lock record (${this.problem}): ${quote(this.raw)}. ` +
       "It is left as it is; break the lock to remove it."
   }
 }
@@ -189,14 +201,42 @@ export class MalformedRecord extends Schema.TaggedError<MalformedRecord>()("Malf
 export class InvalidConfig extends Schema.TaggedError<InvalidConfig>()("InvalidConfig", {
   /** What was being set, e.g. `ttl`. */
   field: Schema.String,
-  /** The value, as text. */
+  /** The value, as text; of a long one the beginning. */
   value: Schema.String,
   /** What is wrong with it, and what would be right. */
   problem: Schema.String
 }) {
-  override get message(): string {
-    return `invalid ${this.field} ${JSON.stringify(this.value)}: ${this.problem}`
+  /**
+   * The error for a value that may be anything, since not every program has types.
+   *
+   * @since 0.1.0
+   */
+  static of(field: string, value: unknown, problem: string): InvalidConfig {
+    return new InvalidConfig({ field, value: show(value), problem })
   }
+
+  override get message(): string {
+    return `invalid ${this.field} ${quote(this.value)}: ${this.problem}`
+  }
+}
+
+const longestValue = 1_000
+
+const show = (value: unknown): string => {
+  try {
+    const text = showWhole(value)
+    return text.length <= longestValue ? text : `${text.slice(0, longestValue)}…`
+  } catch {
+    return `(${typeof value === "object" ? "an object" : `a ${typeof value}`} that cannot be shown)`
+  }
+}
+
+const showWhole = (value: unknown): string => {
+  if (Duration.isDuration(value)) return Duration.format(value)
+  if (typeof value === "object" && value !== null) {
+    return JSON.stringify(value, (_, part: unknown) => typeof part === "bigint" ? String(part) : part)
+  }
+  return Object.is(value, -0) ? "-0" : String(value)
 }
 
 /** Whatever `core` can refuse with. @category errors @since 0.1.0 */

@@ -41,12 +41,11 @@ const fromUnknown = (name: unknown): Result.Result<LockName, InvalidConfig> =>
   isLockName(name)
     ? Result.succeed(name)
     : Result.fail(
-      new InvalidConfig({
-        field: "lock name",
-        value: String(name),
-        problem:
-          "it must have 1 to 63 characters, begin and end with a letter or digit, and hold only those and - _ . in between"
-      })
+      InvalidConfig.of(
+        "lock name",
+        name,
+        "it must have 1 to 63 characters, begin and end with a letter or digit, and hold only those and - _ . in between"
+      )
     )
 
 /** The annotation key of a lock. @category conversions @since 0.1.0 */

@@ -41,18 +41,10 @@ export const make = (ttl: Duration.Input = defaultTtl): Result.Result<Ttl, Inval
   return isTtl(nanos)
     ? Result.succeed(nanos)
     : Result.fail(
-      new InvalidConfig({
-        field: "ttl",
-        value: show(ttl),
-        problem:
-          `it must be a duration of at least 1 nanosecond and at most ${maxTtlNanos} nanoseconds (about 292 years)`
-      })
+      InvalidConfig.of(
+        "ttl",
+        ttl,
+        `it must be a duration of at least 1 nanosecond and at most ${maxTtlNanos} nanoseconds (about 292 years)`
+      )
     )
 }
-
-const show = (ttl: Duration.Input): string =>
-  typeof ttl === "object" && !Duration.isDuration(ttl)
-    ? JSON.stringify(ttl, (_, part) => (typeof part === "bigint" ? String(part) : part))
-    : Object.is(ttl, -0)
-    ? "-0"
-    : String(ttl)

@@ -91,6 +91,29 @@ describe("errors", () => {
     )
   })
 
+  it("shows an owner on one line, whoever made it up, and of a long one the beginning", () => {
+    const owner = `${"\u001b\u009b\u202e\u2028"}${"x".repeat(100_000)}`
+    const { message } = new AlreadyExists({ ...where, holder: { ...holder, owner }, nowNanos })
+    expect(message).toContain(`"\\u001b\\u{9b}\\u{202e}\\u{2028}xxx`)
+    expect(message.length).toBeLessThan(500)
+  })
+
+  it.each([
+    ["x".repeat(100_000), `${"x".repeat(1_000)}…`],
+    [-0, "-0"],
+    [{ seconds: 5n }, `{"seconds":"5"}`],
+    [Object.create(null), "{}"],
+    [Symbol("x"), "Symbol(x)"],
+    [{
+      get x(): never {
+        throw new Error("hostile")
+      }
+    }, "(an object that cannot be shown)"],
+    [Object.assign(() => 0, { toString: 0 }), "(a function that cannot be shown)"]
+  ])("says in an InvalidConfig what was given, whatever it is", (value, shown) => {
+    expect(InvalidConfig.of("ttl", value, "").value).toBe(shown)
+  })
+
   it("shows a huge annotation in part, and keeps it whole", () => {
     const raw = "x".repeat(100_000)
     const error = new MalformedRecord({ raw, problem: "not JSON" })
