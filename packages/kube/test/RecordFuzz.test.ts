@@ -3,11 +3,12 @@ import { LockRecord } from "@kubelock/core"
 import { Effect } from "effect"
 import * as fc from "fast-check"
 import * as NodeFs from "node:fs"
+import * as Effort from "../../core/test/hostile/effort.ts"
+import * as RecordValues from "../../core/test/hostile/recordValues.ts"
 import { GoPeer } from "./GoPeer.ts"
 import * as Fuzz from "./recordFuzz.ts"
 
-const count = Number(process.env["KUBELOCK_FUZZ_VALUES"] ?? 100_000)
-const seed = Number(process.env["KUBELOCK_FUZZ_SEED"] ?? 20_260_101)
+const { numRuns: count, seed = 20_260_101 } = Effort.of(100_000)
 const batch = 1_000
 
 const vectors: { readonly cases: ReadonlyArray<{ readonly input: string }> } = JSON.parse(
@@ -58,7 +59,7 @@ layer(GoPeer.layer)("LockRecord beside Go", (it) => {
     `reads ${count} values as Go does, and what it writes for them means the same to Go (seed ${seed})`,
     () =>
       Effect.gen(function*() {
-        const values = Fuzz.values(vectors.cases.map((c) => c.input))
+        const values = RecordValues.values(vectors.cases.map((c) => c.input))
         const all: Array<Finding> = []
         let allRead = 0
         for (const options of batches) {
@@ -81,7 +82,7 @@ layer(GoPeer.layer)("LockRecord beside Go", (it) => {
       const peer = yield* GoPeer
       const found: Array<string> = []
       for (const options of batches) {
-        const records = fc.sample(Fuzz.records, options)
+        const records = fc.sample(RecordValues.records, options)
         const texts = yield* peer.encode(records)
         for (const [i, record] of records.entries()) {
           const disagreement = Fuzz.compareWritten(LockRecord, record, texts[i])
