@@ -478,7 +478,9 @@ const retryAfterOf = (
     : /^\d+$/.test(header)
     ? Number(header)
     : (Date.parse(header) - Date.parse(single(headers["date"]) ?? "")) / 1_000
-  return seconds === undefined || !Number.isFinite(seconds) ? {} : { retryAfterMillis: Math.max(0, seconds * 1_000) }
+  const millis = seconds === undefined ? undefined : seconds * 1_000
+  // A number may be finite as seconds alone.
+  return millis === undefined || !Number.isFinite(millis) ? {} : { retryAfterMillis: Math.max(0, millis) }
 }
 
 const single = (header: string | ReadonlyArray<string> | undefined): string | undefined =>

@@ -85,6 +85,7 @@ describe("KubeError", () => {
       ["a date without a clock to compare it to", 429, { "retry-after": "Wed, 21 Oct 2026 07:28:05 GMT" }, undefined],
       ["nonsense", 429, { "retry-after": "soon" }, undefined],
       ["negative", 429, { "retry-after": "-1" }, undefined],
+      ["more than a number holds", 429, { "retry-after": "9".repeat(307) }, undefined],
       ["nothing", 429, {}, undefined],
       ["with 503", 503, { "retry-after": "1" }, 1_000],
       ["with 500", 500, { "retry-after": "0" }, 0],
@@ -95,6 +96,7 @@ describe("KubeError", () => {
 
     it("is read from the Status where there is no header", () => {
       assert.strictEqual(answer(429, statusBody({ details: { retryAfterSeconds: 4 } })).retryAfterMillis, 4_000)
+      assert.isUndefined(answer(429, statusBody({ details: { retryAfterSeconds: 1e306 } })).retryAfterMillis)
     })
   })
 
