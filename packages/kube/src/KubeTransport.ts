@@ -395,7 +395,7 @@ const unavailable = (
   granted: Credentials.Credentials,
   { error, isSent }: Exchange.Broken
 ): KubeError => {
-  const code = "code" in error ? String(error.code) : error.name
+  const code = "code" in error && typeof error.code === "string" ? error.code : error.name
   const said = oneLine(concealKnown(error.message, Credentials.secretsOf(granted)), 300)
   const outcome = isSent ? doubt(method) : "; nothing was sent"
   const message = `${explain(code, granted.config.origin, isSent)} (${code}${

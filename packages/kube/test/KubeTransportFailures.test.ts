@@ -128,7 +128,7 @@ describe("connections", () => {
   it.effect("a server that speaks no HTTP: nobody knows", () =>
     Effect.gen(function*() {
       const address = yield* serveRaw((socket) => socket.once("data", () => socket.end("SSH-2.0-OpenSSH_9.9\r\n")))
-      assertIs(yield* failure(`http://${address}`), "Unavailable", true, "HTTP")
+      assertIs(yield* failure(`http://${address}`), "Unavailable", true, "(HTTPParserError: ")
     }))
 
   it.effect("a server that speaks no TLS: nothing was sent", () =>
