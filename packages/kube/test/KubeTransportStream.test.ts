@@ -54,6 +54,15 @@ describe("a stream", () => {
       assert.deepStrictEqual([...lines], ["one"])
     }))
 
+  it.effect("waits for the answer where hints of it come first", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => {
+        response.writeEarlyHints({ link: "</style.css>; rel=preload" })
+        response.end("one\n")
+      })
+      assert.deepStrictEqual(yield* collected(server.origin), ["one"])
+    }))
+
   it.effect("sends what a request sends", () =>
     Effect.gen(function*() {
       const server = yield* Fixture.serve((_, response) => response.end("one\n"))

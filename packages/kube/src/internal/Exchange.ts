@@ -113,7 +113,8 @@ export const open = Effect.fnUntraced(function*(
         onSent()
       },
       onResponseStart(_, status, headers) {
-        resume(Effect.succeed({ status, headers }))
+        // 1xx only announces the answer, as a proxy's Early Hints do.
+        if (status >= 200) resume(Effect.succeed({ status, headers }))
       },
       onResponseData(running, chunk) {
         // undici gives an empty piece whenever it is resumed.
