@@ -1,8 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { KubeError } from "@kubelock/kube/KubeError"
-import { Effect, Exit, Fiber } from "effect"
+import { KubeTransport } from "@kubelock/kube/KubeTransport"
+import { Deferred, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
+import * as diagnostics from "node:diagnostics_channel"
 import * as net from "node:net"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as Fixture from "./KubeTransportFixtures.ts"
 
 const failure = (server: string, request = Fixture.patch): Effect.Effect<KubeError> =>
@@ -84,6 +88,54 @@ describe("answers", () => {
       assertIs(yield* failure(server.origin), "Unavailable", true, "is longer than 8388608 bytes")
     }))
 })
+
+describe("an answer in pieces of one byte", () => {
+  const pieces = 400_000
+  const thousand = "1\r\nx\r\n".repeat(1_000)
+
+  it.effect("takes no more room than one in a single piece", () =>
+    Effect.gen(function*() {
+      const received = yield* chunksReceived(pieces)
+      const address = yield* serveRaw((socket) =>
+        socket.once("data", () => {
+          socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+          const more = (left: number): void => void (left > 0 && socket.write(thousand, () => more(left - 1)))
+          more(pieces / 1_000)
+        })
+      )
+      yield* Effect.gen(function*() {
+        const transport = yield* KubeTransport
+        const before = heapBytes()
+        const fiber = yield* Effect.forkChild(transport.request(Fixture.get))
+        yield* Deferred.await(received)
+        const after = heapBytes()
+        yield* Fiber.interrupt(fiber)
+        // An object of its own takes a hundred bytes and more.
+        assert.isBelow(after - before, pieces * 50)
+      }).pipe(Effect.provide(Fixture.text({ server: `http://${address}` })))
+    }))
+})
+
+/** Done when so many chunks of answers have come. */
+const chunksReceived = Effect.fnUntraced(function*(count: number) {
+  const received = yield* Deferred.make<void>()
+  let chunks = 0
+  const hear = () => void (++chunks === count && Deferred.doneUnsafe(received, Effect.void))
+  const channel = "undici:request:bodyChunkReceived"
+  yield* Effect.acquireRelease(
+    Effect.sync(() => diagnostics.subscribe(channel, hear)),
+    () => Effect.sync(() => diagnostics.unsubscribe(channel, hear))
+  )
+  return received
+})
+
+/** What is in use, and not only not yet collected. */
+const heapBytes = (): number => {
+  setFlagsFromString("--expose-gc")
+  runInNewContext("gc")()
+  const { external, heapUsed } = process.memoryUsage()
+  return external + heapUsed
+}
 
 describe("connections", () => {
   it.effect("refused: nothing was sent", () =>

@@ -46,8 +46,7 @@ export const exchange = (
     let isInterrupted = false
     let status = 0
     let headers: Answer["headers"] = {}
-    let bodyBytes = 0
-    const chunks: Array<Buffer> = []
+    const body = gather()
 
     dispatcher.dispatch(options, {
       onRequestStart(started) {
@@ -63,12 +62,11 @@ export const exchange = (
         headers = responseHeaders
       },
       onResponseData(running, chunk) {
-        bodyBytes += chunk.length
-        if (bodyBytes <= maxBodyBytes) chunks.push(chunk)
+        if (body.length() + chunk.length <= maxBodyBytes) body.add(chunk)
         else running.abort(tooLong())
       },
       onResponseEnd() {
-        const answer = { status, headers, body: Buffer.concat(chunks).toString() }
+        const answer = { status, headers, body: body.text() }
         // undici takes this connection for busy until a timer that it sets after this call: whoever sent the next request
         // before would open a second connection for it.
         queueMicrotask(() => setImmediate(() => resume(Effect.succeed(answer))))
@@ -142,35 +140,54 @@ export const open = Effect.fnUntraced(function*(
 
 /** The whole of a body, as text. */
 export const readText = Effect.fnUntraced(function*(body: Opened["body"]) {
-  const chunks: Array<Buffer> = []
-  let bytes = 0
+  const whole = gather()
   yield* Stream.runForEach(body, (chunk) => {
-    bytes += chunk.length
-    chunks.push(chunk)
-    return bytes <= maxBodyBytes ? Effect.void : failTooLong
+    if (whole.length() + chunk.length > maxBodyBytes) return failTooLong
+    whole.add(chunk)
+    return Effect.void
   })
-  return Buffer.concat(chunks).toString()
+  return whole.text()
 })
 
 /** The lines of a body, without their ends. What follows the last newline was cut off, and is left out. */
 export const linesOf = (body: Opened["body"]): Stream.Stream<string, Broken> =>
-  Stream.mapAccumEffect(body, noPieces, (line, chunk) => {
+  Stream.mapAccumEffect(body, gather, (line, chunk) => {
     const lines: Array<string> = []
     let start = 0
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
-      line.pieces.push(chunk.subarray(start, end))
-      lines.push(Buffer.concat(line.pieces).toString())
-      line = noPieces()
+      line.add(chunk.subarray(start, end))
+      lines.push(line.text())
+      line = gather()
       start = end + 1
     }
     const rest = chunk.subarray(start)
-    line.pieces.push(rest)
-    line.bytes += rest.length
-    return line.bytes <= maxBodyBytes ? Effect.succeed([line, lines] as const) : failTooLong
+    if (line.length() + rest.length > maxBodyBytes) return failTooLong
+    line.add(rest)
+    return Effect.succeed([line, lines] as const)
   })
 
-/** A line whose end has not come. It grows in place: it may come byte by byte. */
-const noPieces = () => ({ pieces: Array.of<Buffer>(), bytes: 0 })
+/**
+ * Text that comes in pieces. They are copied together at once: each piece takes a hundred bytes and more besides what it holds, and
+ * a server can send a byte at a time.
+ */
+const gather = () => {
+  let bytes = Buffer.alloc(0)
+  let length = 0
+  return {
+    length: () => length,
+    add: (piece: Buffer) => {
+      const needed = length + piece.length
+      if (needed > bytes.length) {
+        const larger = Buffer.allocUnsafe(2 * needed)
+        bytes.copy(larger, 0, 0, length)
+        bytes = larger
+      }
+      piece.copy(bytes, length)
+      length = needed
+    },
+    text: () => bytes.toString("utf8", 0, length)
+  }
+}
 
 const newline = 0x0a
 
