@@ -39,7 +39,7 @@ import * as fs from "node:fs"
 import { inspect } from "node:util"
 import type { Dispatcher } from "undici"
 import * as ClusterConfig from "./internal/ClusterConfig.ts"
-import { concealKnown } from "./internal/Concealment.ts"
+import { concealInJson, concealKnown } from "./internal/Concealment.ts"
 import * as Connections from "./internal/Connections.ts"
 import * as Credentials from "./internal/Credentials.ts"
 import * as Exchange from "./internal/Exchange.ts"
@@ -282,11 +282,18 @@ const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: 
       inTime(request, (attempt) => authenticateAndSend(request, attempt, open))
     )
     if (typeof answer.body === "string") return yield* refused(request, granted, { ...answer, body: answer.body })
-    return Stream.mapError(Exchange.linesOf(answer.body), (broken) => unavailable(request, granted, broken))
+    const secrets = Credentials.secretsOf(granted)
+    return Exchange.linesOf(answer.body).pipe(
+      Stream.map((line) => line.includes(refusal) ? concealInJson(line, secrets) : line),
+      Stream.mapError((broken) => unavailable(request, granted, broken))
+    )
   })
 
   return KubeTransport.of({ request, stream: (request) => Stream.unwrap(openLines(request)) })
 })
+
+/** What is in the line of a watch by which the server refuses to go on, and says why. */
+const refusal = "\"ERROR\""
 
 /** An answer of any status is no error of the span: a refused write says what it was asked. */
 const spanned =
@@ -366,7 +373,7 @@ const refused = (
 ): KubeError =>
   KubeError.fromResponse(
     { method, path, query },
-    { status, headers, body: concealKnown(body, Credentials.secretsOf(granted)) }
+    { status, headers, body: concealInJson(body, Credentials.secretsOf(granted)) }
   )
 
 const unauthenticated = ({ method, path }: KubeRequest) => ({ message }: Credentials.CredentialsError): KubeError =>

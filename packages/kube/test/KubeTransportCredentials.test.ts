@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { GoJson } from "@kubelock/core"
 import type { KubeError } from "@kubelock/kube/KubeError"
 import { KubeTransport } from "@kubelock/kube/KubeTransport"
 import { Effect, Exit, Fiber } from "effect"
@@ -314,6 +315,11 @@ describe("an exec plugin", () => {
       ],
       ["exits with an error and says nothing", "process.exit(3)", "failed without saying why"],
       ["says too much", "process.stderr.write(\"no \".repeat(1e6), () => process.exit(1))", "failed: no no no"],
+      [
+        "says one word without end",
+        "process.stderr.write(\"a\".repeat(1e5) + \"-\".repeat(1e5), () => process.exit(1))",
+        "failed: aaa"
+      ],
       ["prints a bare token", "console.log(\"hunter2-hunter2\")", "printed something that is no ExecCredential"],
       ["prints nothing", "", "printed something that is no ExecCredential"],
       ["prints null", "console.log(\"null\")", "printed neither a token nor a client certificate"],
@@ -382,22 +388,50 @@ describe("an exec plugin", () => {
 })
 
 describe("no secret is shown", () => {
-  const echo: Fixture.Handler = ({ headers }, response) =>
-    Fixture.json(response, 500, { kind: "Status", message: `bad request: ${headers.authorization}` })
+  type Echo = (write: (text: string) => string) => Fixture.Handler
 
-  const plain: Fixture.Handler = ({ headers }, response) => void response.writeHead(403).end(JSON.stringify(headers))
+  /** The credentials by themselves: the token, or what stands for user and password, and the password. */
+  const credentialsOf = ({ headers }: Fixture.Received): ReadonlyArray<string> => {
+    const value = headers.authorization?.split(" ")[1] ?? ""
+    return [value, Buffer.from(value, "base64").toString().split(":")[1] ?? ""]
+  }
+
+  const echo: Echo = (write) => (received, response) =>
+    Fixture.json(response, 500, {
+      kind: "Status",
+      message: `bad request: ${credentialsOf(received).map(write).join(" ")}`
+    })
+
+  const plain: Echo = (write) => (received, response) =>
+    void response.writeHead(403).end(credentialsOf(received).map(write).join(" "))
+
+  // As a program may write what it was sent.
+  const writers: Readonly<Record<string, (text: string) => string>> = {
+    "as it is": (text) => text,
+    "as JSON of Go": GoJson.stringify,
+    "as JSON of JavaScript": JSON.stringify,
+    "in a URL": encodeURIComponent,
+    "in a page of HTML": (text) =>
+      text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&#34;"),
+    "in base64": Fixture.base64,
+    "in base64 of URLs": (text) => Buffer.from(text).toString("base64url")
+  }
 
   for (const [name, handler] of Object.entries({ "a Status": echo, "plain text": plain })) {
-    it.effect(`not where ${name} repeats it`, () =>
-      Effect.gen(function*() {
-        const server = yield* Fixture.serve(handler, Fixture.tls)
-        for (const user of [{ token: "hunter2" }, { username: "me", password: "hunter2" }]) {
-          const error = yield* failure.pipe(Effect.provide(Fixture.text(cluster(server), user)))
-          const shown = Fixture.everythingShownOf(error)
-          assert.include(shown, "[concealed]")
-          for (const secret of ["hunter2", Fixture.base64("me:hunter2")]) assert.notInclude(shown, secret)
-        }
-      }))
+    for (const [manner, write] of Object.entries(writers)) {
+      it.effect(`not where ${name} repeats it ${manner}`, () =>
+        Effect.gen(function*() {
+          const server = yield* Fixture.serve(handler(write), Fixture.tls)
+          for (const user of [{ token: "hunter2<&>\"?" }, { username: "me", password: "hunter2<&>\"?" }]) {
+            const error = yield* failure.pipe(Effect.provide(Fixture.text(cluster(server), user)))
+            const shown = Fixture.everythingShownOf(error)
+            assert.include(shown, "[concealed]")
+            for (const secret of ["hunter2", Fixture.base64("hunter2").slice(0, 8), Fixture.base64("me:hunter2")]) {
+              assert.notInclude(shown, secret)
+            }
+          }
+        }))
+    }
   }
 
   it.effect("not where a header cannot be sent, a connection breaks or time runs out", () =>
