@@ -253,16 +253,36 @@ describe("kubeconfig", () => {
   it.effect.each(
     [
       ["no YAML", "{", "line 1"],
-      ["no mapping", "just text", "no current-context is set; it has no contexts"],
+      ["no mapping", "just text", "it is not a YAML mapping of clusters, users and contexts"],
       ["empty", "", "is no kubeconfig"],
       ["null", "null", "is no kubeconfig"],
-      ["a number for a server", Fixture.kubeconfig({ server: 5 }), "is no kubeconfig"],
+      [
+        "a number for a server",
+        Fixture.kubeconfig({ server: 5 }),
+        "is no kubeconfig: clusters[0].cluster.server: Expected text"
+      ],
+      // Node would read what it has open by that number.
+      [
+        "a number for a file",
+        Fixture.kubeconfig({ ...cluster, "certificate-authority": 0 }),
+        "clusters[0].cluster.certificate-authority: Expected text"
+      ],
+      [
+        "a text for whether to verify the server",
+        Fixture.kubeconfig({ ...cluster, "insecure-skip-tls-verify": "true" }),
+        "clusters[0].cluster.insecure-skip-tls-verify: Expected boolean"
+      ],
+      [
+        "a number for a token",
+        Fixture.kubeconfig(cluster, { token: 12_345 }),
+        "users[0].user.token: Expected text; a number that is one stands between quotes"
+      ],
       ["no server", Fixture.kubeconfig({}), "clusters[0].cluster.server is missing"],
       ["a server without a scheme", Fixture.kubeconfig({ server: "10.0.0.1:6443" }), "no http or https URL"],
       ["a server of another scheme", Fixture.kubeconfig({ server: "ftp://10.0.0.1" }), "no http or https URL"],
       ["a SOCKS proxy", Fixture.kubeconfig({ ...cluster, "proxy-url": "socks5://10.0.0.1" }), "proxy-url"],
       ["a proxy that is no URL", Fixture.kubeconfig({ ...cluster, "proxy-url": "proxy:80" }), "proxy-url"],
-      ["no contexts", "clusters: []", "it has no contexts"],
+      ["no contexts", "clusters: []", "no current-context is set; it has no contexts"],
       [
         "no current context",
         "{contexts: [{name: a, context: {cluster: c}}]}",

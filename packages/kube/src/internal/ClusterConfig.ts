@@ -1,6 +1,7 @@
-import { InvalidConfig } from "@kubelock/core"
+import { InvalidConfig, quote } from "@kubelock/core"
 import type * as ClientNode from "@kubernetes/client-node"
-import { Context, Effect, Option, Schema } from "effect"
+import { Context, Effect, Option, Result, Schema, SchemaIssue } from "effect"
+import { isUtf8 } from "node:buffer"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { concealGuessed } from "./Concealment.ts"
@@ -65,7 +66,9 @@ const readDefault = Effect.fnUntraced(function*(clientNode: Module): Effect.fn.R
   const variable = process.env["KUBECONFIG"]
   if (variable !== undefined && variable !== "") {
     const files = variable.split(path.delimiter).filter((file) => file !== "" && fs.existsSync(file))
-    if (files.length === 0) return yield* invalid(variable, "no such file; correct the environment variable KUBECONFIG")
+    if (files.length === 0) {
+      return yield* invalid(shownPath(variable), "no such file; correct the environment variable KUBECONFIG")
+    }
     const configs = yield* Effect.forEach(files, (file) => readFile(clientNode, file))
     return { config: merge(clientNode, configs.map(({ config }) => config)), name: files.join(path.delimiter) }
   }
@@ -101,43 +104,122 @@ const merge = (clientNode: Module, configs: ReadonlyArray<KubeConfig>): KubeConf
 }
 
 const readFile = Effect.fnUntraced(function*(clientNode: Module, file: string): Effect.fn.Return<Named, InvalidConfig> {
+  // Of a number, Node would read whatever it has open by it.
+  if (typeof file !== "string") return yield* InvalidConfig.of("kubeconfig", file, "it must be the path of a file")
   const text = yield* Effect.try({
-    try: () => fs.readFileSync(file, "utf8"),
-    catch: (error) => new InvalidConfig({ field: "kubeconfig", value: file, problem: `cannot be read: ${said(error)}` })
+    try: () => readText(file),
+    catch: (error) =>
+      new InvalidConfig({
+        field: "kubeconfig",
+        value: shownPath(file),
+        problem: isPath(file)
+          ? `cannot be read: ${saidOfFile(error)}`
+          : "is no path of a file; a kubeconfig as text is for layerText"
+      })
   })
   const named = yield* parse(clientNode, text, file)
   makePathsAbsolute(named.config, path.dirname(path.resolve(file)))
   return named
 })
 
+/** Whoever gives a kubeconfig where its path should be shall not see it in an error. */
+const shownPath = (file: string): string => isPath(file) ? file : "(what is no path)"
+
+const isPath = (file: string): boolean => file.length <= 1_000 && !/[\n\r\0{]/.test(file)
+
+/** More than any kubeconfig or certificate; what is no file may have no end. */
+const maxFileBytes = 4 * 1024 * 1024
+
+const readBytes = (file: string): Buffer => {
+  const bytes = Buffer.alloc(maxFileBytes + 1)
+  const descriptor = fs.openSync(file, "r")
+  try {
+    let length = 0
+    while (length < bytes.length) {
+      const read = fs.readSync(descriptor, bytes, length, bytes.length - length, null)
+      if (read === 0) return bytes.subarray(0, length)
+      length += read
+    }
+    throw new Error(`it has more than ${maxFileBytes} bytes`)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+const readText = (file: string): string => {
+  const bytes = readBytes(file)
+  if (!isUtf8(bytes)) throw new Error("it is no text in UTF-8")
+  return bytes.toString()
+}
+
 const parse = (clientNode: Module, text: string, name: string): Effect.Effect<Named, InvalidConfig> =>
   Effect.try({
     try: () => {
+      if (text.length > maxFileBytes) throw new Error(`it has more than ${maxFileBytes} characters`)
+      const { users } = Result.getOrThrow(decodeKubeconfig(clientNode.loadYaml<unknown>(text, yamlLimits)))
       const config = new clientNode.KubeConfig()
       config.loadFromString(text)
-      addTokenFiles(config, clientNode.loadYaml<unknown>(text))
+      addTokenFiles(config, users ?? [])
       return { config, name }
     },
     catch: (error) =>
       new InvalidConfig({ field: "kubeconfig", value: name, problem: `is no kubeconfig: ${said(error)}` })
   })
 
-const TokenFiles = Schema.Struct({
-  users: Schema.Array(Schema.Struct({
-    name: Schema.String,
-    user: Schema.optional(Schema.NullOr(Schema.Struct({ tokenFile: Schema.optional(Schema.String) })))
-  }))
+/** client-node follows aliases where a document says that it is of some other kind, and there may be a billion of them. */
+const yamlLimits = { json: false, maxAliases: 30 }
+
+const Text = Schema.NullOr(Schema.String).annotate({ expected: "text; a number that is one stands between quotes" })
+const OptionalText = Schema.optional(Text)
+
+const entries = <A extends Schema.Struct.Fields>(fields: A) =>
+  Schema.optional(Schema.NullOr(Schema.Array(Schema.Struct({ name: Text, ...fields }))))
+
+/** What is read of a kubeconfig, here and by client-node, which looks at no types. */
+const Kubeconfig = Schema.Struct({
+  apiVersion: OptionalText,
+  kind: OptionalText,
+  "current-context": OptionalText,
+  clusters: entries({
+    cluster: Schema.Struct({
+      server: OptionalText,
+      "certificate-authority": OptionalText,
+      "certificate-authority-data": OptionalText,
+      "insecure-skip-tls-verify": Schema.optional(Schema.NullOr(Schema.Boolean)),
+      "proxy-url": OptionalText,
+      "tls-server-name": OptionalText
+    })
+  }),
+  contexts: entries({
+    context: Schema.Struct({ cluster: Text, namespace: OptionalText, user: OptionalText })
+  }),
+  users: entries({
+    user: Schema.optional(Schema.NullOr(Schema.Struct({
+      as: OptionalText,
+      "auth-provider": Schema.optional(Schema.NullOr(Schema.Struct({
+        name: Text,
+        config: Schema.optional(Schema.NullOr(Schema.Record(Schema.String, Text)))
+      }))),
+      "client-certificate": OptionalText,
+      "client-certificate-data": OptionalText,
+      "client-key": OptionalText,
+      "client-key-data": OptionalText,
+      password: OptionalText,
+      token: OptionalText,
+      "token-file": OptionalText,
+      tokenFile: OptionalText,
+      username: OptionalText
+    })))
+  })
 })
 
+const decodeKubeconfig = Schema.decodeUnknownResult(Kubeconfig)
+
 /** client-node does not know `tokenFile` in a kubeconfig; it does know the form that it gives to a Pod's token. */
-const addTokenFiles = (config: KubeConfig, raw: unknown): void => {
-  const entries = Option.match(Schema.decodeUnknownOption(TokenFiles)(raw), {
-    onNone: () => [],
-    onSome: ({ users }) => users
-  })
+const addTokenFiles = (config: KubeConfig, entries: NonNullable<typeof Kubeconfig.Type.users>): void => {
   config.users = config.users.map((user) => {
     const tokenFile = entries.find(({ name }) => name === user.name)?.user?.tokenFile
-    if (tokenFile === undefined) return user
+    if (tokenFile === undefined || tokenFile === null) return user
     // kubectl prefers the file to a token beside it.
     const { token: _, ...others } = user
     return { ...others, ...fileProvider(tokenFile) }
@@ -185,30 +267,38 @@ const select = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ClusterConfig, InvalidConfig> {
   const known = config.contexts.length === 0
     ? "it has no contexts"
-    : `it has the contexts ${config.contexts.map((context) => `"${context.name}"`).join(", ")}`
+    : `it has the contexts ${config.contexts.slice(0, maxShown).map((context) => quote(context.name)).join(", ")}${
+      config.contexts.length > maxShown ? " and others" : ""
+    }`
   const contextName = wanted ?? config.currentContext
   if (contextName === undefined || contextName === "") {
     return yield* invalid(name, `no current-context is set; ${known}`)
   }
   const context = config.contexts.find((context) => context.name === contextName)
-  if (context === undefined) return yield* invalid(name, `there is no context "${contextName}"; ${known}`)
+  if (context === undefined) return yield* invalid(name, `there is no context ${quote(contextName)}; ${known}`)
   const cluster = config.clusters.find((cluster) => cluster.name === context.cluster)
   if (cluster === undefined) {
-    return yield* invalid(name, `context "${contextName}" names the cluster "${context.cluster}", which is not there`)
+    return yield* invalid(
+      name,
+      `context ${quote(contextName)} names the cluster ${quote(context.cluster)}, which is not there`
+    )
   }
   const user = userOf(config, context)
   if (user === undefined) {
-    return yield* invalid(name, `context "${contextName}" names the user "${context.user}", which is not there`)
+    return yield* invalid(
+      name,
+      `context ${quote(contextName)} names the user ${quote(context.user ?? "")}, which is not there`
+    )
   }
   const server = URL.parse(cluster.server)
   if (server === null || !["http:", "https:"].includes(server.protocol)) {
-    return yield* invalid(name, `cluster "${cluster.name}" has a server that is no http or https URL`)
+    return yield* invalid(name, `cluster ${quote(cluster.name)} has a server that is no http or https URL`)
   }
   const proxyUrl = cluster.proxyUrl || undefined
   if (proxyUrl !== undefined && !["http:", "https:"].includes(URL.parse(proxyUrl)?.protocol ?? "")) {
     return yield* invalid(
       name,
-      `cluster "${cluster.name}" has a proxy-url that is no http or https URL; SOCKS is not supported`
+      `cluster ${quote(cluster.name)} has a proxy-url that is no http or https URL; SOCKS is not supported`
     )
   }
   for (const file of [cluster.caFile, user.certFile, user.keyFile, tokenFileOf(user)]) {
@@ -224,6 +314,9 @@ const select = Effect.fnUntraced(function*(
   }
 })
 
+/** Of a list in a message. */
+const maxShown = 20
+
 /**
  * Without a user there are no credentials, but client-node needs one: without it, it forgets the certificate authority.
  */
@@ -234,12 +327,12 @@ const userOf = (config: KubeConfig, context: ClientNode.Context): ClientNode.Use
 
 const readable = (name: string, file: string): Effect.Effect<void, InvalidConfig> =>
   Effect.try({
-    try: () => void fs.readFileSync(file),
+    try: () => void readBytes(file),
     catch: (error) =>
       new InvalidConfig({
         field: "kubeconfig",
         value: name,
-        problem: `names a file that cannot be read: ${said(error)}`
+        problem: `names a file that cannot be read: ${saidOfFile(error)}`
       })
   })
 
@@ -271,7 +364,7 @@ const withExecProtocol = Effect.fnUntraced(function*(
   if (exec === undefined) {
     return yield* invalid(
       name,
-      `user "${user.name}" has an exec plugin without a command, or with malformed args or env`
+      `user ${quote(user.name)} has an exec plugin without a command, or with malformed args or env`
     )
   }
   const info = {
@@ -308,11 +401,27 @@ const invalid = (value: string, problem: string) =>
 
 const YamlError = Schema.Struct({ reason: Schema.String, mark: Schema.Struct({ line: Schema.Finite }) })
 
-/** What an error says, less the lines of the kubeconfig that a YAML error quotes: they may be the ones with the token. */
+/** What an error says, less what it quotes of the kubeconfig: that may be the token. */
 const said = (error: unknown): string => {
   const yaml = Option.getOrUndefined(Schema.decodeUnknownOption(YamlError)(error))
-  if (yaml !== undefined) return `line ${yaml.mark.line + 1}: ${concealGuessed(yaml.reason, 200)}`
+  if (yaml !== undefined) return `line ${yaml.mark.line + 1}: ${yaml.reason.replace(/".*"|!<.*>|: .*/s, "…")}`
+  if (Schema.isSchemaError(error)) return describeIssue(error.issue)
   return error instanceof Error && !(error instanceof TypeError)
     ? concealGuessed(error.message, 300)
-    : "it is not a YAML mapping of clusters, users and contexts"
+    : notMapping
 }
+
+const saidOfFile = (error: unknown): string =>
+  concealGuessed(error instanceof Error ? error.message : String(error), 300)
+
+const notMapping = "it is not a YAML mapping of clusters, users and contexts"
+
+/** The first thing that is not as it should be, and where: `users[0].user.token: ...`. */
+const describeIssue = (issue: SchemaIssue.Issue): string => {
+  const [first] = formatIssue(issue).issues
+  if (first?.path === undefined || first.path.length === 0) return notMapping
+  const place = first.path.map((key) => typeof key === "number" ? `[${key}]` : `.${String(key)}`).join("").slice(1)
+  return `${quote(place).slice(1, -1)}: ${first.message.replace(/( \| (null|undefined))+$/, "")}`
+}
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
