@@ -1,9 +1,9 @@
 import type { InvalidConfig } from "@kubelock/core"
 import type * as ClientNode from "@kubernetes/client-node"
-import { Data, Effect, Predicate } from "effect"
+import { Data, Effect, Option, Predicate, Result, Schema } from "effect"
 import type * as https from "node:https"
 import { type ClusterConfig, execOf } from "./ClusterConfig.ts"
-import { concealGuessed } from "./Concealment.ts"
+import { concealGuessed, concealKnown } from "./Concealment.ts"
 
 /** What proves to a server who we are, and to us that it is the server. `undefined` where the scheme is `http`. */
 export interface Tls {
@@ -137,22 +137,49 @@ const headersOf = ({ auth, headers }: https.RequestOptions): Record<string, stri
 
 const trimmed = (header: string): string => header.trim().replace(/^Bearer\s+/, "Bearer ")
 
-/** Every text in `headers` that must not be shown. */
-export const secretsOf = ({ headers }: Credentials): ReadonlyArray<string> => {
+/** Every text that goes to a server or a proxy with a request and must not be shown. */
+export const secretsOf = ({ config, headers }: Credentials): ReadonlyArray<string> => {
   const [scheme = "", value = ""] = (headers["authorization"] ?? "").split(" ")
-  if (value === "") return []
-  if (scheme !== "Basic") return [value]
-  const password = Buffer.from(value, "base64").toString().split(":").slice(1).join(":")
-  return [value, password].filter((secret) => secret !== "")
+  const password = scheme === "Basic" ? Buffer.from(value, "base64").toString().split(":").slice(1).join(":") : ""
+  return [value, password, ...secretsOfProxy(config)].filter((secret) => secret !== "")
 }
+
+/** Its password as it stands in the URL and as it is meant, and what both name and password become in a header. */
+const secretsOfProxy = ({ proxyUrl }: ClusterConfig): ReadonlyArray<string> => {
+  const { password = "", username = "" } = (proxyUrl === undefined ? null : URL.parse(proxyUrl)) ?? {}
+  if (password === "") return []
+  const meant = Result.getOrElse(Result.try(() => decodeURIComponent(password)), () => password)
+  const name = Result.getOrElse(Result.try(() => decodeURIComponent(username)), () => username)
+  return [password, meant, Buffer.from(`${name}:${meant}`).toString("base64")]
+}
+
+/** Every text of a user that is a secret by its name, with which a plugin or an identity provider may have been asked. */
+const secretsOfUser = ({ authProvider, exec, password, token }: ClientNode.User): ReadonlyArray<string> => {
+  const provider = Object.entries(Option.getOrElse(decodeTexts(authProvider?.config), () => ({})))
+  const environment = Option.getOrElse(decodeEnvironment(exec?.env), () => []).map(({ name, value }) =>
+    [name, value] as const
+  )
+  const named = [...provider, ...environment].filter(([name]) => name !== "tokenFile" && secretName.test(name))
+  return [token ?? "", password ?? "", ...named.map(([, value]) => value)].filter((secret) => secret !== "")
+}
+
+const secretName = /token|secret|password|passwd|credential|key/i
+
+const decodeTexts = Schema.decodeUnknownOption(Schema.Record(Schema.String, Schema.String))
+
+const decodeEnvironment = Schema.decodeUnknownOption(
+  Schema.Array(Schema.Struct({ name: Schema.String, value: Schema.String }))
+)
 
 class NoCredential extends Error {}
 
 const describe = (user: ClientNode.User, error: unknown): string => {
   const exec = execOf(user)
-  const text = error instanceof Error ? error.message : String(error)
+  const text = concealKnown(error instanceof Error ? error.message : String(error), secretsOfUser(user))
   if (exec === undefined || isFileError(error)) {
-    return `The credentials of user "${user.name}" could not be had: ${concealGuessed(text, 400)}`
+    // The parser's message quotes what it read, and that may be the token itself.
+    const said = error instanceof SyntaxError ? "what was to name them cannot be read." : concealGuessed(text, 400)
+    return `The credentials of user "${user.name}" could not be had: ${said}`
   }
   return `The exec plugin "${exec.command}" of user "${user.name}" ${describeExec(exec.installHint, error, text)}`
 }
