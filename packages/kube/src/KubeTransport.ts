@@ -36,13 +36,13 @@
 import { InvalidConfig } from "@kubelock/core"
 import { Context, Duration, Effect, Layer, Option, Schema, type Scope, Stream } from "effect"
 import * as fs from "node:fs"
-import { inspect } from "node:util"
 import type { Dispatcher } from "undici"
 import * as ClusterConfig from "./internal/ClusterConfig.ts"
 import { concealInJson, concealKnown } from "./internal/Concealment.ts"
 import * as Connections from "./internal/Connections.ts"
 import * as Credentials from "./internal/Credentials.ts"
 import * as Exchange from "./internal/Exchange.ts"
+import * as Given from "./internal/Given.ts"
 import { doubt } from "./internal/RequestTarget.ts"
 import { oneLine } from "./internal/Status.ts"
 import { KubeError, Timeout, Unauthorized, Unavailable } from "./KubeError.ts"
@@ -199,13 +199,19 @@ export class KubeTransport extends Context.Service<KubeTransport, {
 }
 
 const make = Effect.fnUntraced(function*(source: ClusterConfig.Source, options: KubeConfigOptions) {
-  const requestTimeout = yield* parseTimeout(options.requestTimeout ?? "10 seconds")
-  const userAgent = options.userAgent ?? `kubelock/${yield* packageVersion}`
+  const given = yield* Effect.fromResult(
+    Given.read("options", options, ({ context, requestTimeout, userAgent }) => ({ context, requestTimeout, userAgent }))
+  )
+  const requestTimeout = yield* parseTimeout(given.requestTimeout ?? "10 seconds")
+  const userAgent = yield* parseUserAgent(given.userAgent ?? `kubelock/${yield* packageVersion}`)
+  if (given.context !== undefined && typeof given.context !== "string") {
+    return yield* InvalidConfig.of("context", given.context, "it must be the name of a context, or left out")
+  }
   // Both take their time to load, and whoever imports this package may never talk to a cluster.
   const clientNode = yield* Effect.promise(() => import("@kubernetes/client-node"))
   const undici = yield* Effect.promise(() => import("undici"))
 
-  const config = yield* ClusterConfig.load(clientNode, source, options.context)
+  const config = yield* ClusterConfig.load(clientNode, source, given.context)
   const fileSystemRoot = yield* ClusterConfig.FileSystemRoot
   const reload = ClusterConfig.load(clientNode, source, config.context).pipe(
     Effect.provideService(ClusterConfig.FileSystemRoot, fileSystemRoot)
@@ -318,13 +324,21 @@ const parseTimeout = (input: Duration.Input): Effect.Effect<Duration.Duration, I
     Option.filter(Duration.fromInput(input), (timeout) => Duration.isFinite(timeout) && Duration.isPositive(timeout))
   ).pipe(
     Effect.mapError(() =>
-      new InvalidConfig({
-        field: "requestTimeout",
-        value: inspect(input),
-        problem: "a finite duration longer than nothing is needed, such as \"10 seconds\""
-      })
+      InvalidConfig.of(
+        "requestTimeout",
+        input,
+        "a finite duration longer than nothing is needed, such as \"10 seconds\""
+      )
     )
   )
+
+// RFC 9110: what a header may hold. Otherwise no request could be sent.
+const parseUserAgent = (userAgent: string): Effect.Effect<string, InvalidConfig> =>
+  typeof userAgent === "string" && /^[\t\x20-\x7e]{1,1000}$/.test(userAgent)
+    ? Effect.succeed(userAgent)
+    : Effect.fail(
+      InvalidConfig.of("userAgent", userAgent, "1 to 1000 characters of ASCII are needed, and no line breaks")
+    )
 
 const PackageJson = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
 

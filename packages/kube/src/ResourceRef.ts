@@ -25,6 +25,7 @@
  */
 import { InvalidConfig } from "@kubelock/core"
 import { Result } from "effect"
+import * as Given from "./internal/Given.ts"
 
 /** An object on a cluster. @category models @since 0.1.0 */
 export interface ResourceRef {
@@ -52,21 +53,16 @@ export interface ClusterScoped {
 /** An object of any resource: what Go calls a GroupVersionResource, and the object's name. @category constructors @since 0.1.0 */
 export const make = (ref: ResourceRef): ResourceRef => ref
 
-const namespaced =
-  (group: string, version: string, resource: string) => ({ name, namespace }: Namespaced): ResourceRef => ({
-    group,
-    version,
-    resource,
-    namespace,
-    name
-  })
+// A program without types may give nothing at all: `validate` says so.
+const namespaced = (group: string, version: string, resource: string) => (object: Namespaced): ResourceRef => {
+  const { name, namespace } = { ...object }
+  return { group, version, resource, namespace, name }
+}
 
-const clusterScoped = (group: string, version: string, resource: string) => ({ name }: ClusterScoped): ResourceRef => ({
-  group,
-  version,
-  resource,
-  name
-})
+const clusterScoped = (group: string, version: string, resource: string) => (object: ClusterScoped): ResourceRef => {
+  const { name } = { ...object }
+  return { group, version, resource, name }
+}
 
 /** A ConfigMap. @category constructors @since 0.1.0 */
 export const configMap: (object: Namespaced) => ResourceRef = namespaced("", "v1", "configmaps")
@@ -114,7 +110,7 @@ const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 
 /**
- * The reference, or what is wrong with it.
+ * The reference, as data of its own, or what is wrong with it.
  *
  * **Details**
  *
@@ -123,41 +119,57 @@ const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
  * @category validation
  * @since 0.1.0
  */
-export const validate = (ref: ResourceRef): Result.Result<ResourceRef, InvalidConfig> => {
-  const refuse = (field: string, value: unknown, problem: string) =>
-    Result.fail(new InvalidConfig({ field: `resource ${field}`, value: String(value), problem }))
-  if (typeof ref !== "object" || ref === null) {
-    return Result.fail(
-      new InvalidConfig({ field: "resource", value: String(ref), problem: "it must be one that ResourceRef has made" })
-    )
-  }
-  if (ref.group !== "" && !(matches(subdomain, ref.group) && ref.group.length <= 253)) {
-    return refuse("group", ref.group, "it must be a DNS name, or empty for the core group")
-  }
-  if (!matches(label, ref.version)) return refuse("version", ref.version, "it must be an API version such as v1")
-  if (!matches(label, ref.resource)) {
-    return refuse("type", ref.resource, "it must be the plural, lower-case name of the resource, such as configmaps")
-  }
-  if (ref.namespace !== undefined && !matches(label, ref.namespace)) {
-    return refuse("namespace", ref.namespace, "it must be a DNS label; leave it out for a cluster-scoped resource")
-  }
-  if (!isPathSegment(ref.name)) {
-    return refuse(
-      "name",
-      ref.name,
-      "it must be the name of an object: 1 to 253 characters, without / and %, and not . or .."
-    )
-  }
-  return Result.succeed(ref)
-}
+export const validate = (ref: ResourceRef): Result.Result<ResourceRef, InvalidConfig> =>
+  Result.gen(function*() {
+    if (typeof ref !== "object" || ref === null) {
+      return yield* refuse("resource", ref, "it must be one that ResourceRef has made")
+    }
+    const { group, name, namespace, resource, version } = yield* Given.read("resource", ref, (ref) => ({
+      group: ref.group,
+      name: ref.name,
+      namespace: ref.namespace,
+      resource: ref.resource,
+      version: ref.version
+    }))
+    if (group !== "" && !(matches(subdomain, group) && group.length <= 253)) {
+      return yield* refuse("resource group", group, "it must be a DNS name, or empty for the core group")
+    }
+    if (!matches(label, version)) {
+      return yield* refuse("resource version", version, "it must be an API version such as v1")
+    }
+    if (!matches(label, resource)) {
+      return yield* refuse(
+        "resource type",
+        resource,
+        "it must be the plural, lower-case name of the resource, such as configmaps"
+      )
+    }
+    if (namespace !== undefined && !matches(label, namespace)) {
+      return yield* refuse(
+        "resource namespace",
+        namespace,
+        "it must be a DNS label; leave it out for a cluster-scoped resource"
+      )
+    }
+    if (!isPathSegment(name)) {
+      return yield* refuse(
+        "resource name",
+        name,
+        "it must be the name of an object: 1 to 253 characters, without control characters, / and %, and not . or .."
+      )
+    }
+    return { group, version, resource, ...(namespace === undefined ? undefined : { namespace }), name }
+  })
+
+const refuse = (field: string, value: unknown, problem: string) => Result.fail(InvalidConfig.of(field, value, problem))
 
 // A pattern would take `undefined` for the text "undefined": a program without types may get here.
 const matches = (pattern: RegExp, text: unknown): boolean => typeof text === "string" && pattern.test(text)
 
-// k8s.io/apimachinery/pkg/api/validation/path: IsValidPathSegmentName
+// k8s.io/apimachinery/pkg/api/validation/path: IsValidPathSegmentName. A control character would tear an error or a log line apart.
 const isPathSegment = (name: unknown): boolean =>
   typeof name === "string" && name.length >= 1 && name.length <= 253 && name !== "." && name !== ".." &&
-  !/[/%]/.test(name) && name.isWellFormed()
+  !/[/%\p{Cc}]/u.test(name) && name.isWellFormed()
 
 /** The path on the API server of all objects of its kind, in its namespace. @category conversions @since 0.1.0 */
 export const toCollectionPath = ({ group, namespace, resource, version }: ResourceRef): string =>
