@@ -53,6 +53,10 @@ export type ObjectChange =
   | { readonly _tag: "Present"; readonly object: ObjectMetadata }
   | { readonly _tag: "Deleted"; readonly resourceVersion: bigint }
 
+/** The resourceVersion of a change: later ones have higher ones. @category getters @since 0.1.0 */
+export const resourceVersionOf = (change: ObjectChange): bigint =>
+  change._tag === "Present" ? change.object.resourceVersion : change.resourceVersion
+
 /**
  * A change to any part of an object, or a demand on it (`test`), as RFC 6902 has them. `path` and `from` are JSON pointers from the
  * top of the object: `/data/version`, `/metadata/labels/example.com~1team`.
@@ -234,8 +238,8 @@ const makeMemory = Effect.fnUntraced(function*(objects: Iterable<ResourceRef.Res
       }).pipe(Effect.flatMap(Effect.fromResult)),
     changes: (ref, from) =>
       Stream.mapAccum(SubscriptionRef.changes(memory), () => from, (seen, memory) => {
-        const newer = changesOf(memory, ref).filter((change) => versionOf(change) > seen)
-        return [newer.reduce((_, change) => versionOf(change), seen), newer]
+        const newer = changesOf(memory, ref).filter((change) => resourceVersionOf(change) > seen)
+        return [newer.reduce((_, change) => resourceVersionOf(change), seen), newer]
       }),
     clockOffset: Effect.undefined
   }).pipe(Context.add(MemoryObjects, {
@@ -346,12 +350,9 @@ const metadataOf = ({ metadata }: MemoryObject): ObjectMetadata => ({
   annotations: metadata.annotations ?? {}
 })
 
-const versionOf = (change: ObjectChange): bigint =>
-  change._tag === "Present" ? change.object.resourceVersion : change.resourceVersion
-
 const changed = (memory: Memory, ref: ResourceRef.ResourceRef, change: ObjectChange): Memory => ({
   ...memory,
-  resourceVersion: versionOf(change),
+  resourceVersion: resourceVersionOf(change),
   changes: new Map(memory.changes).set(
     ResourceRef.toPath(ref),
     [...changesOf(memory, ref).slice(1 - maxChanges), change]

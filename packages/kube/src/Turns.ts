@@ -14,6 +14,7 @@
  * - Who was never served first lets as many go before as the list is long, then tries at once.
  * - There may be many of these two. So each refusal since a process was last served doubles the number of slots among which it
  *   then draws one, until it is served.
+ * - Who is alone in its list tries at once. Every two seconds it lets as many slots pass as others may draw: they may be there.
  *
  * Pure: times are milliseconds of one monotonic clock, chance is an argument. Order is by resourceVersion: wall clocks are none.
  *
@@ -75,6 +76,9 @@ export interface Holder {
   /** Absent where a Go program holds the lock, which then is known by its owner. */
   readonly id?: string | undefined
 }
+
+/** Who takes turns under this name: the process that an acquisition's `id` begins with, or the owner. @category getters @since 0.1.0 */
+export const processOf = ({ id, owner }: Holder): string => id?.replace(/-[^-]*$/, "") ?? owner
 
 /** The object was seen, by whatever way: an event of its watch, a read, the answer to a write. @category events @since 0.1.0 */
 export interface Seen {
@@ -231,7 +235,7 @@ const see = (turns: Turns, { nowMillis, record, resourceVersion }: Seen): Turns 
   const acquisition = record.id ?? record.owner
   const held: Turns = { ...turns, resourceVersion, acquisition, freeSinceMillis: undefined }
   if (acquisition === turns.acquisition) return held
-  const holder = holderOf(record)
+  const holder = processOf(record)
   const order = [...turns.order.slice(turns.order.indexOf(holder) + 1), holder].slice(-orderLengthAtMost)
   return {
     ...held,
@@ -247,8 +251,6 @@ const see = (turns: Turns, { nowMillis, record, resourceVersion }: Seen): Turns 
     slotsAtMost: slotsAtMostAfter(turns, nowMillis - (turns.freeSinceMillis ?? -Infinity))
   }
 }
-
-const holderOf = ({ id, owner }: Holder): string => id?.replace(/-[^-]*$/, "") ?? owner
 
 const slotsAtMostAfter = (turns: Turns, handoverMillis: number): number => {
   const { slotMillis, slotsAtMost } = turns

@@ -10,7 +10,7 @@
  */
 import { AnnotationEdit, LockName, LockRecord } from "@kubelock/core"
 import { Clock, Context, Duration, Effect, Latch, Random, Result, type Scope, Stream, Tracer } from "effect"
-import type { AnnotationStore, ObjectChange, ObjectMetadata } from "../AnnotationStore.ts"
+import { type AnnotationStore, type ObjectChange, type ObjectMetadata, resourceVersionOf } from "../AnnotationStore.ts"
 import { isConflict, isResourceNotFound, isThrottled, isTimeout, isUnavailable, type KubeError } from "../KubeError.ts"
 import { RequestTimeout } from "../KubeTransport.ts"
 import type * as ResourceRef from "../ResourceRef.ts"
@@ -41,9 +41,6 @@ export interface ObjectView {
 const firstPause = Duration.millis(100)
 const longestPause = Duration.seconds(2)
 const pauseGrowth = 1.5
-
-const versionOf = (change: ObjectChange): bigint =>
-  change._tag === "Present" ? change.object.resourceVersion : change.resourceVersion
 
 interface Watcher {
   readonly isDone: () => boolean
@@ -90,7 +87,7 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
 
   const see = (change: ObjectChange) =>
     Effect.map(Clock.monotonicTimeNanos, (nowNanos) => {
-      if (latest !== undefined && versionOf(change) <= versionOf(latest)) return
+      if (latest !== undefined && resourceVersionOf(change) <= resourceVersionOf(latest)) return
       latest = change
       for (const turns of kept.values()) seeTurns(turns, change, nowNanos)
       // Copies: who is told may ask to be told again, at once.
@@ -203,7 +200,7 @@ const seeTurns = (kept: KeptTurns, change: ObjectChange, nowNanos: bigint): void
   }
   kept.turns = Turns.observe(kept.turns, {
     _tag: "Seen",
-    resourceVersion: versionOf(change),
+    resourceVersion: resourceVersionOf(change),
     record: kept.holder,
     nowMillis: Number(nowNanos) / 1e6
   })

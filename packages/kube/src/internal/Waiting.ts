@@ -53,7 +53,7 @@ const firstWord = Duration.minutes(1)
 /** Waits for the locks, however long it takes, and takes them. To be run where only `restore` lets interruption in. */
 export const acquire = Effect.fnUntraced(function*({ attempts, requests, resource, restore, view }: Wish) {
   const keys = requests.map(({ lock }) => LockName.toKey(lock))
-  const process = processOf(requests[0]?.id)
+  const processes = new Set(requests.map(Turns.processOf))
 
   /** The last try, and what it was made on, while nothing newer has been seen that would explain its refusal. */
   let unexplained: { readonly refused: Refused; readonly resourceVersion: bigint } | undefined
@@ -176,7 +176,7 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
     const longestNanos = heldForNanos.reduce((left, right) => left > right ? left : right, -1n)
     if (longestNanos >= 0n) {
       // Whoever had it in this process is done with it, or nobody would wait here: what is seen may be old.
-      const isOwn = states.some((state) => state._tag === "Held" && processOf(state.record.id) === process)
+      const isOwn = states.some((state) => state._tag === "Held" && processes.has(Turns.processOf(state.record)))
       yield* sayHeld(states.flatMap((state) => state._tag === "Held" ? [state.record] : []), {
         monotonicNanos,
         wallNanos
@@ -211,6 +211,3 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
     () => unexplained === undefined ? Effect.void : attempts.giveBack(resource, unexplained.refused.edits)
   )
 })
-
-/** Which process has made an acquisition. */
-const processOf = (id: string | undefined): string | undefined => id?.replace(/-[^-]*$/, "")
