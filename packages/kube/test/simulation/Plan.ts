@@ -172,5 +172,5 @@ export const freeMillisAtMost = (
 ): number | undefined =>
   locks.length === 1 && Object.keys(requestFaults).length === 0 &&
     Object.keys(events).every((kind) => harmless.has(kind))
-    ? takeoverDelayMillis + skewMillis + 8 * latencyMillisAtMost + 3_000
+    ? takeoverDelayMillis + skewMillis + 8 * latencyMillisAtMost + 1_000
     : undefined
