@@ -47,7 +47,7 @@ describe("AnnotationEdit.apply", () => {
     const edits = ["a", "b"].map((key) => ({ key, expected: "0", value: "1" }))
     const refused = Result.getOrThrow(Result.flip(AnnotationEdit.apply({ a: "0" }, edits)))
     const told = "not every annotation of a, b has the expected value: nothing was changed"
-    expect(refused.message).toBe(told)
+    expect(refused).toMatchObject({ _tag: "EditRefused", keys: ["a", "b"], message: told })
     expect(new AnnotationEdit.EditRefused({ keys: ["a", "b"], said: "No." }).message).toBe(`${told}. No.`)
   })
 })

@@ -53,6 +53,14 @@ describe("errors", () => {
     expect(errors.InvalidConfig.message).toBe(`invalid ttl "0": too short`)
   })
 
+  it("says of which lock on which object, as far as that is known", () => {
+    expect(new NotFound({ lock: "helm" }).message).toBe(`there is no lock "helm"`)
+    expect(new MalformedRecord({ raw: "[]", problem: "not a JSON object" }).message).toBe(
+      `a lock has an annotation that is no lock record (not a JSON object): "[]". ` +
+        "It is left as it is; break the lock to remove it."
+    )
+  })
+
   it("says that the same owner took the lock again since", () => {
     expect(new OwnerMismatch({ ...where, owner: "alice", holder, nowNanos }).message).toContain("a later acquisition")
   })
@@ -72,6 +80,7 @@ describe("errors", () => {
       new AlreadyExists({ ...where, holder, nowNanos: holder.ttlNanos - leftNanos }).message
     expect(at(1_500_000_001n)).toContain("(1s 500ms left)")
     expect(at(999_999n)).toContain("(999999ns left)")
+    expect(at(0n)).toContain("(0 left)")
   })
 
   it("has words for a lock that has expired but is left alone", () => {
@@ -82,6 +91,10 @@ describe("errors", () => {
   it("has words for a TTL that ends after the last year that can be written", () => {
     const forever = { ...holder, createdAtNanos: 253_402_300_799_000_000_000n, ttlNanos: 2n ** 63n - 1n }
     expect(new AlreadyExists({ ...where, holder: forever, nowNanos }).message).toContain("until after the year 9999")
+    const toTheLast = { ...forever, ttlNanos: 999_999_999n }
+    expect(new AlreadyExists({ ...where, holder: toTheLast, nowNanos }).message).toContain(
+      "until 9999-12-31T23:59:59.999999999Z"
+    )
   })
 
   it("has words for a TTL so negative that it ends before the first year that can be written", () => {
@@ -117,7 +130,9 @@ describe("errors", () => {
   it("shows a huge annotation in part, and keeps it whole", () => {
     const raw = "x".repeat(100_000)
     const error = new MalformedRecord({ raw, problem: "not JSON" })
-    expect(error.message.length).toBeLessThan(500)
+    expect(error.message).toContain(`"${"x".repeat(200)}…"`)
     expect(error.raw).toBe(raw)
+    const most = "x".repeat(200)
+    expect(new MalformedRecord({ raw: most, problem: "not JSON" }).message).toContain(`"${most}"`)
   })
 })

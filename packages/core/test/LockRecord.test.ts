@@ -78,11 +78,19 @@ describe("LockRecord.parse", () => {
     })
   })
 
-  it("says what is wrong, with the raw value", () => {
-    const failure = Result.getOrThrow(Result.flip(LockRecord.parse(`{"owner":5}`)))
+  it.each([
+    ["{", "not JSON"],
+    ["[]", "not a JSON object"],
+    [`{"x":${"[".repeat(10_000)}${"]".repeat(10_000)}}`, "nested deeper than 10000"],
+    [`{"owner":5}`, "owner is not a string"],
+    [`{"createdAt":5}`, "createdAt is not an RFC 3339 time"],
+    [`{"ttl":1.5}`, "ttl is not an integer"],
+    [`{"ttl":9223372036854775808}`, "ttl does not fit into 64 bits"]
+  ])("says what is wrong with %.30s, with the raw value", (raw, problem) => {
+    const failure = Result.getOrThrow(Result.flip(LockRecord.parse(raw)))
     expect(isMalformedRecord(failure)).toBe(true)
-    expect(failure.raw).toBe(`{"owner":5}`)
-    expect(failure.message).toContain("owner is not a string")
+    expect(failure).toMatchObject({ raw, problem })
+    expect(failure.message).toContain(`(${problem})`)
   })
 
   it("reads our id; what is no string is another's member", () => {
@@ -116,6 +124,14 @@ describe("LockRecord.format", () => {
     const raw = `{"owner":"a","createdAt":"2026-01-02T03:04:05Z","ttl":1,"id":"i",` +
       `"fence":1.00,"big":12345678901234567890,"nested":{ "x" : [1, "},:"] },"a":"\\u0041"}`
     expect(LockRecord.format(read(raw))).toBe(raw)
+  })
+})
+
+describe("LockRecord.holderOf", () => {
+  it("is the record without what neither side knows", () => {
+    const holder = { owner: "a", createdAtNanos: 1n, ttlNanos: 2n }
+    expect(LockRecord.holderOf({ ...holder, others: [`"x":1`] })).toStrictEqual(holder)
+    expect(LockRecord.holderOf({ ...holder, id: "i", others: [`"x":1`] })).toStrictEqual({ ...holder, id: "i" })
   })
 })
 

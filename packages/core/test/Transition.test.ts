@@ -100,7 +100,7 @@ describe("Transition", () => {
       }
       const after = LockState.read(perform(annotations, decision.success), request.lock, nowNanos)
       expect(after).toEqual({ _tag: "Held", record: decision.success.record, text: decision.success.value })
-      expect(decision.success.record).toEqual({
+      expect(decision.success.record).toStrictEqual({
         owner: request.owner,
         createdAtNanos: nowNanos,
         ttlNanos: request.ttl,
@@ -132,7 +132,10 @@ describe("Transition", () => {
       const decision = Transition.renew(annotations, request, nowNanos)
       const mine = before._tag === "Held" && before.record.owner === request.owner &&
         (request.id === undefined || before.record.id === request.id)
-      expect(Result.isSuccess(decision)).toBe(mine)
+      const refusal = { Free: "NotFound", Held: "OwnerMismatch", Expired: "NotFound", Malformed: "MalformedRecord" }
+      expect(Result.isSuccess(decision) ? "renewed" : decision.failure._tag).toBe(
+        mine ? "renewed" : refusal[before._tag]
+      )
       if (Result.isFailure(decision) || before._tag !== "Held") return
       const { createdAtNanos, ...kept } = decision.success.record
       const { createdAtNanos: createdBefore, ...keptBefore } = before.record
@@ -213,7 +216,11 @@ describe("Transition.acquireAll", () => {
       fc.property(annotations, fc.array(request, { maxLength: 3 }), nanos, (annotations, requests, nowNanos) => {
         const decision = Transition.acquireAll(annotations, requests, nowNanos)
         if (new Set(requests.map(({ lock }) => lock)).size < requests.length) {
-          expect(Result.isFailure(decision) && decision.failure._tag).toBe("InvalidConfig")
+          expect(Result.getOrThrow(Result.flip(decision))).toMatchObject({
+            _tag: "InvalidConfig",
+            field: "locks",
+            problem: "it is asked for twice"
+          })
           return
         }
         const each = requests.map((request) => Transition.acquire(annotations, request, nowNanos))
