@@ -93,7 +93,7 @@ export const make = (store: AnnotationStore["Service"]) => {
   ): Effect.Effect<Performed<Edit>, E | KubeError> =>
     Effect.uninterruptibleMask((own) => {
       const { operations, resource, restore = own, undo = () => Effect.void } = task
-      let state: Operation.State<Edit> | undefined
+      let state: Operation.State<Edit> = Operation.notBegun
       let made: Operation.Attempt<Edit> | undefined
       let seen: ObjectMetadata | undefined
       return Effect.gen(function*() {
@@ -140,7 +140,7 @@ export const make = (store: AnnotationStore["Service"]) => {
         }
       }).pipe(
         Effect.mapError((error) =>
-          error instanceof KubeError && (state?.perhapsMade.length ?? 0) > 0 && !error.outcomeUnknown
+          error instanceof KubeError && state.perhapsMade.length > 0 && !error.outcomeUnknown
             ? error.withLostAnswer()
             : error
         ),
@@ -150,8 +150,8 @@ export const make = (store: AnnotationStore["Service"]) => {
             edits.some(({ key, value }) => seen !== undefined && AnnotationEdit.get(seen.annotations, key) === value)
           const toUndo = [
             ...(made === undefined ? [] : [made]),
-            ...(state?.perhapsMade ?? []),
-            ...(state?.refused ?? []).filter((attempt) => Cause.hasInterrupts(cause) || isLeft(attempt))
+            ...state.perhapsMade,
+            ...state.refused.filter((attempt) => Cause.hasInterrupts(cause) || isLeft(attempt))
           ]
           // All at once, so that it takes no longer than one of them.
           return Effect.forEach(toUndo, ({ edits }) => undo(edits), { concurrency: "unbounded", discard: true })

@@ -67,16 +67,17 @@ export interface Step<Edit, E> {
   readonly next: Next<Edit, E>
 }
 
+/** Before anything was done. */
+export const notBegun: State<never> = { isRead: false, lastRefused: undefined, refused: [], perhapsMade: [] }
+
 const readNext: Next<never, never> = { _tag: "Read", isConflict: false }
 
 /** The beginning. */
 export const start = <Edit extends AnnotationEdit.AnnotationEdit, E>(
   task: Task<Edit, E>,
   now: Instant
-): Step<Edit, E> => {
-  const state: State<Edit> = { isRead: false, lastRefused: undefined, refused: [], perhapsMade: [] }
-  return task.believed === undefined ? { state, next: readNext } : decideOn(task, state, task.believed, now)
-}
+): Step<Edit, E> =>
+  task.believed === undefined ? { state: notBegun, next: readNext } : decideOn(task, notBegun, task.believed, now)
 
 /** The server has refused a try. */
 export const refused = <Edit extends AnnotationEdit.AnnotationEdit, E>(
