@@ -14,8 +14,8 @@
  * cut, delayed or swallowed must end its section in time.
  *
  * **Recovery** is measured where a worker is killed, stopped or swallowed (`Kill`, `Stop`, `BlackHole`) in the midst of a section: from
- * then, or from the last write of its record that the API server has made since, to the next section of another
- * acquisition. The bound is the holder's TTL, `takeoverDelay` (nothing) and {@link attemptMillis}. While the API server or the object
+ * then, or from the last write of its record that the API server has made since, to the next acquisition, as the API server or the
+ * witness shows it first. (Who acquires it may be cut off too, and not know it: that is another loss.) The bound is the holder's TTL, `takeoverDelay` (nothing) and {@link attemptMillis}. While the API server or the object
  * is not there, nobody can take a lock: where that was so meanwhile, the attempt comes at the latest {@link reconnectMillis} after its
  * end.
  */
@@ -151,7 +151,7 @@ const losses: ReadonlySet<FaultKind> = new Set(["Kill", "Stop", "BlackHole"])
 /** Judges the events of a whole history. */
 export const judge = (events: ReadonlyArray<Event>): Verdict => {
   const violations: Array<Violation> = []
-  let line = 0
+  let line = 1
   const violated = (rule: Rule, what: string) => violations.push({ rule, line, what })
 
   const ttlMicros = new Map<string, number>()
@@ -218,6 +218,15 @@ export const judge = (events: ReadonlyArray<Event>): Verdict => {
     }
   }
 
+  /** Somebody has the lock, whether or not they know it yet. */
+  const taken = (acquisition: string, nowMicros: number) => {
+    for (const loss of waitingLosses) {
+      if (loss.section.acquisition === acquisition) continue
+      waitingLosses.delete(loss)
+      recovered(loss, nowMicros)
+    }
+  }
+
   const entered = ({ accepted, acquisition, atMicros, section: name, token, worker }: Of<"Entered">) => {
     const section: Section = { name, worker, acquisition, token, enteredAtMicros: atMicros }
     met(section, accepted)
@@ -232,11 +241,7 @@ export const judge = (events: ReadonlyArray<Event>): Verdict => {
     if (language === undefined) violated("HistoryBroken", `nobody knows ${worker}`)
     else acquired[language].add(acquisition)
     if (healed) served.add(worker)
-    for (const loss of waitingLosses) {
-      if (loss.section.acquisition === acquisition) continue
-      waitingLosses.delete(loss)
-      recovered(loss, atMicros)
-    }
+    taken(acquisition, atMicros)
   }
 
   const used = ({ accepted, section: name, token }: Of<"Used">) => {
@@ -290,7 +295,10 @@ export const judge = (events: ReadonlyArray<Event>): Verdict => {
       everWritten.add(written)
       writtenAt.set(resourceVersion, written)
     }
-    if (record !== undefined) everRecorded.add(record.acquisition)
+    if (record !== undefined) {
+      everRecorded.add(record.acquisition)
+      taken(record.acquisition, atMicros)
+    }
     version = now
     lastSeenVersion = resourceVersion
   }
@@ -371,8 +379,8 @@ export const judge = (events: ReadonlyArray<Event>): Verdict => {
   }
 
   if (events[0]?._tag !== "Began") violated("HistoryBroken", "it has no beginning")
-  for (const event of events) {
-    line++
+  for (const [index, event] of events.entries()) {
+    line = index + 1
     if (event.atMicros < lastMicros) violated("HistoryBroken", `${event._tag} is out of order`)
     lastMicros = event.atMicros
     step(event)

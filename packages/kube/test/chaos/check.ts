@@ -10,4 +10,8 @@ const check = Command.make(
   ({ file }) => HistoryFile.judge(file)
 ).pipe(Command.withDescription("Judges a history of `npm run chaos`"))
 
-Command.run(check, { version: "0.0.0" }).pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)
+Command.run(check, { version: "0.0.0" }).pipe(
+  Effect.catchTag("Unreadable", HistoryFile.failWith),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain
+)

@@ -81,14 +81,16 @@ const chaos = Command.make(
 
 Command.run(chaos, { version: "0.0.0" }).pipe(
   Effect.catchTag(
-    ["BinariesMissing", "ControlPlaneFailed", "Missing", "ProcessFailed", "RequestRefused", "ToxiproxyFailed"],
-    ({ message }) =>
-      Effect.andThen(
-        Console.error(message),
-        Effect.sync(() => {
-          process.exitCode = 1
-        })
-      )
+    [
+      "BinariesMissing",
+      "ControlPlaneFailed",
+      "Missing",
+      "ProcessFailed",
+      "RequestRefused",
+      "ToxiproxyFailed",
+      "Unreadable"
+    ],
+    HistoryFile.failWith
   ),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain
