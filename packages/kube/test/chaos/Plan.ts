@@ -21,7 +21,7 @@ export interface Settings {
   readonly workers: number
 }
 
-/** From the last fault to the end. None lasts as long. */
+/** From the last fault to the end: few last as long, unless others have to end first. */
 export const restMillis = 8_000
 
 const pauseMillis = 1_300

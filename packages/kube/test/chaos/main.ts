@@ -44,7 +44,7 @@ const chaos = Command.make(
   "chaos",
   {
     seconds: between("seconds", 20, 86_400).pipe(
-      Flag.withDescription("For how long things fail; 120 by default"),
+      Flag.withDescription("For how long things fail, and a little longer where the last must end; 120 by default"),
       Flag.withDefault(120)
     ),
     seed: Flag.Int("seed").pipe(
@@ -64,7 +64,7 @@ const chaos = Command.make(
   },
   Effect.fnUntraced(function*({ history, processes, seconds, ...flags }) {
     const { goPeer, toxiproxy } = yield* programs
-    const seed = Option.getOrElse(flags.seed, () => undefined) ?? (yield* Random.nextIntBetween(1, 1_000_000))
+    const seed = Option.isSome(flags.seed) ? flags.seed.value : yield* Random.nextIntBetween(1, 1_000_000)
     const file = Option.getOrElse(history, () => join(tmpdir(), `kubelock-chaos-${seed}.jsonl`))
     yield* Console.log(`${processes} workers, ${seconds} s, --seed ${seed}, history in ${file}`)
     yield* run({ seed, seconds, processes, history: file, goPeer }).pipe(

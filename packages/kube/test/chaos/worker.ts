@@ -85,11 +85,19 @@ const work = Effect.fnUntraced(function*({ configMap, incarnation, lock: name, n
     ...transport,
     request: (request) => {
       const answers = statuses.get(/"([^" ]+ \d+ \d+)"/.exec(request.body ?? "")?.[1] ?? "")
-      return answers === undefined ? transport.request(request) : compute(0, 20).pipe(
-        Effect.andThen(transport.request(request)),
-        Effect.tap(({ status }) => Effect.sync(() => answers.push(status))),
-        Effect.tapError(({ status = 0 }) => Effect.sync(() => answers.push(status)))
-      )
+      if (answers === undefined) return transport.request(request)
+      return Effect.gen(function*() {
+        yield* compute(0, 20)
+        const sent = answers.push(0) - 1
+        const answered = (status: number) =>
+          Effect.sync(() => {
+            answers[sent] = status
+          })
+        return yield* transport.request(request).pipe(
+          Effect.tap(({ status }) => answered(status)),
+          Effect.tapError(({ status = 0 }) => answered(status))
+        )
+      })
     }
   })
 
