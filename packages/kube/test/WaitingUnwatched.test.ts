@@ -20,7 +20,8 @@ const path = ResourceRef.toCollectionPath(resource)
 const failing = (reason: KubeErrorReason) => new KubeError({ method: "GET", path, reason })
 
 /** Nobody may watch. */
-const forbidden: Between = { watch: () => Stream.fail(failing(new Forbidden({ message: "you may not watch" }))) }
+const refused = Stream.fail(failing(new Forbidden({ message: "you may not watch" })))
+const forbidden: Between = { watch: () => refused }
 
 /** What is logged, the level before it. */
 const logged = () => {
@@ -99,6 +100,28 @@ describe("without the right to watch", () => {
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(cluster.requests, [])
     }))
+
+  it.effect.each(["one who waits", "one who holds"] as const)(
+    "for a moment, as while an API server starts: %s watches again before long",
+    (who) =>
+      Effect.gen(function*() {
+        let mayWatch = false
+        const cluster = yield* makeCluster({
+          watch: (changes) => Stream.suspend(() => mayWatch ? changes : refused)
+        })
+        const lock = yield* (yield* cluster.start("p")).make()
+        if (who === "one who waits") yield* cluster.objects.put(resource, { [key]: goRecord("go", 0, 3_600_000) })
+        const working = yield* Effect.forkChild(lock.withLock(who === "one who waits" ? Effect.void : Effect.never))
+        yield* TestClock.adjust("10 seconds")
+        mayWatch = true
+        yield* TestClock.adjust("25 seconds")
+        assert.strictEqual(cluster.openWatches(), 1)
+        // Sooner than it would be read.
+        yield* cluster.objects.put(resource, {})
+        yield* TestClock.adjust("100 millis")
+        assert.isDefined(working.pollUnsafe())
+      })
+  )
 
   it.effect("it is said once, of however many locks of however many objects of a kind", () => {
     const { layer, lines } = logged()

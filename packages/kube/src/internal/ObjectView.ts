@@ -6,10 +6,11 @@
  *
  * What is followed is told by the watch alone, in order: an answer that overtakes it would hide from the turns what came between.
  * Where there is no watch yet, it begins at an answer. Without the right to watch, the object is read now and then instead, while
- * somebody waits.
+ * somebody waits. Whether it may be watched by now is tried again and again: an API server that has just started refuses for a moment
+ * what it allows.
  */
 import { AnnotationEdit, LockName, LockRecord } from "@kubelock/core"
-import { Clock, Context, Duration, Effect, Latch, Random, Result, type Scope, Stream, Tracer } from "effect"
+import { Clock, Context, Duration, Effect, Latch, Option, Random, Result, type Scope, Stream, Tracer } from "effect"
 import { type AnnotationStore, type ObjectChange, type ObjectMetadata, resourceVersionOf } from "../AnnotationStore.ts"
 import { isConflict, isResourceNotFound, isThrottled, isTimeout, isUnavailable, type KubeError } from "../KubeError.ts"
 import { RequestTimeout } from "../KubeTransport.ts"
@@ -41,6 +42,9 @@ export interface ObjectView {
 const firstPause = Duration.millis(100)
 const longestPause = Duration.seconds(2)
 const pauseGrowth = 1.5
+
+// As often as the server ends a watch that works, and has it taken up again.
+const watchAgainAfter = Duration.seconds(30)
 
 interface Watcher {
   readonly isDone: () => boolean
@@ -124,27 +128,42 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
       : Effect.void
   )
 
+  let pause = firstPause
   const followByReading = Effect.gen(function*() {
-    let pause = firstPause
+    const untilNanos = (yield* Clock.monotonicTimeNanos) + Duration.toNanosUnsafe(watchAgainAfter)
     while (true) {
-      yield* isWaitedFor.await
+      const leftNanos = untilNanos - (yield* Clock.monotonicTimeNanos)
+      if (leftNanos <= 0n) return
+      if (Option.isNone(yield* Effect.timeoutOption(isWaitedFor.await, Duration.nanos(leftNanos)))) return
       yield* Effect.sleep(Duration.times(pause, yield* Random.nextBetween(0.5, 1)))
       if (watchers.size === 0) continue
       pause = (yield* readAgain) ? firstPause : Duration.min(longestPause, Duration.times(pause, pauseGrowth))
     }
   })
 
-  const followFrom = (from: ObjectMetadata) =>
-    Stream.runForEach(store.changes(resource, from.resourceVersion), see).pipe(
-      Effect.catchIf(isLasting, (error) => {
-        following = "by reading"
-        return Effect.andThen(sayUnwatched(error), followByReading)
-      }),
+  const watchFrom = Effect.fnUntraced(function*(resourceVersion: bigint): Effect.fn.Return<void, KubeError> {
+    let from = resourceVersion
+    while (true) {
+      const answer = yield* Effect.result(Stream.runForEach(store.changes(resource, from), see))
+      if (Result.isSuccess(answer)) return
+      if (!isLasting(answer.failure)) return yield* answer.failure
+      following = "by reading"
+      yield* sayUnwatched(answer.failure)
+      yield* followByReading
+      following = "by watch"
+      from = latest === undefined ? from : resourceVersionOf(latest)
+    }
+  })
+
+  const followFrom = (from: ObjectMetadata) => {
+    pause = firstPause
+    return watchFrom(from.resourceVersion).pipe(
       Effect.catchTag("KubeError", endWith),
       // Whoever comes first may be in a hurry; those who come later share this.
       Effect.provideService(RequestTimeout, Duration.infinity),
       Effect.updateContext((context: Context.Context<never>) => Context.omit(Tracer.ParentSpan)(context))
     )
+  }
 
   return {
     latest: () => latest,
