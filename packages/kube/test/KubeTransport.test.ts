@@ -289,6 +289,11 @@ describe("kubeconfig", () => {
         "no current-context is set; it has the contexts \"a\""
       ],
       [
+        "a current context without a value",
+        "{contexts: [{name: a, context: {cluster: c}}], current-context: }",
+        "no current-context is set; it has the contexts \"a\""
+      ],
+      [
         "a missing cluster",
         "{contexts: [{name: a, context: {cluster: c}}], current-context: a}",
         "context \"a\" names the cluster \"c\", which is not there"

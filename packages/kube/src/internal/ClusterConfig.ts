@@ -270,8 +270,9 @@ const select = Effect.fnUntraced(function*(
     : `it has the contexts ${config.contexts.slice(0, maxShown).map((context) => quote(context.name)).join(", ")}${
       config.contexts.length > maxShown ? " and others" : ""
     }`
-  const contextName = wanted ?? config.currentContext
-  if (contextName === undefined || contextName === "") {
+  // An entry without a value is null.
+  const contextName = wanted ?? config.currentContext ?? ""
+  if (contextName === "") {
     return yield* invalid(name, `no current-context is set; ${known}`)
   }
   const context = config.contexts.find((context) => context.name === contextName)
