@@ -167,7 +167,8 @@ export const acquireAll = (
   ReadonlyArray<RecordEdit>,
   AlreadyExists | OwnerMismatch | MalformedRecord | InvalidConfig
 > => {
-  const twice = requests.find((request, index) => requests.findIndex(({ lock }) => lock === request.lock) !== index)
+  const locks = new Set<string>()
+  const twice = requests.find(({ lock }) => locks.size === locks.add(lock).size)
   if (twice !== undefined) {
     return Result.fail(new InvalidConfig({ field: "locks", value: twice.lock, problem: "it is asked for twice" }))
   }
