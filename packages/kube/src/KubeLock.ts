@@ -50,12 +50,13 @@ import {
   Transition,
   Ttl
 } from "@kubelock/core"
-import { Clock, Context, Duration, Effect, Layer, Result } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Predicate, Result } from "effect"
 import { AnnotationStore } from "./AnnotationStore.ts"
 import { Identity, nextAcquisitionId } from "./Identity.ts"
 import * as Attempts from "./internal/Attempts.ts"
 import { forPurpose } from "./internal/Attempts.ts"
 import * as Attributes from "./internal/Attributes.ts"
+import * as Given from "./internal/Given.ts"
 import * as Holding from "./internal/Holding.ts"
 import * as Settings from "./internal/Settings.ts"
 import { believedOf, requestOf } from "./internal/Tasks.ts"
@@ -158,20 +159,17 @@ const make = Effect.gen(function*() {
   const holding = yield* Holding.make(store, attempts)
 
   const settingsOf = Effect.fnUntraced(function*(options: ManagedLockOptions) {
-    if (typeof options !== "object" || options === null) {
-      return yield* new InvalidConfig({
-        field: "options",
-        value: String(options),
-        problem: "a resource and a name are needed"
-      })
-    }
     return yield* Effect.fromResult(Settings.make(options, yield* ownerOf(options)))
   })
 
   const acquireAll = Effect.fnUntraced(function*(options: AcquireAllOptions) {
-    const resource = yield* Effect.fromResult(ResourceRef.validate(options.resource))
-    const ttl = yield* Effect.fromResult(Ttl.make(options.ttl))
-    const locks = yield* Effect.fromResult(Result.all(options.names.map(LockName.make)))
+    const given = yield* Effect.fromResult(
+      Given.read("options", options, ({ names, resource, ttl }) => ({ names, resource, ttl }))
+    )
+    const resource = yield* Effect.fromResult(ResourceRef.validate(given.resource))
+    const ttl = yield* Effect.fromResult(Ttl.make(given.ttl))
+    const names = yield* Effect.fromResult(arrayOf("names", given.names))
+    const locks = yield* Effect.fromResult(Result.all(names.map(LockName.make)))
     const owner = yield* ownerOf(options)
     const id = yield* nextAcquisitionId
     if (locks.length === 0) return []
@@ -182,11 +180,15 @@ const make = Effect.gen(function*() {
     return leases
   })
 
-  const releaseAll = Effect.fnUntraced(function*(leases: ReadonlyArray<Lease>) {
-    const [first] = yield* Effect.fromResult(Result.all(leases.map(validateLease)))
+  const releaseAll = Effect.fnUntraced(function*(given: ReadonlyArray<Lease>) {
+    const leases = yield* Effect.fromResult(
+      Result.flatMap(arrayOf("leases", given), (leases) => Result.all(leases.map(validateLease)))
+    )
+    const [first] = leases
     if (first === undefined) return
     const resource = first.resource
-    const twice = leases.find(({ name }, index) => leases.findIndex((lease) => lease.name === name) !== index)
+    const names = new Set<string>()
+    const twice = leases.find(({ name }) => names.size === names.add(name).size)
     if (twice !== undefined) {
       return yield* new InvalidConfig({ field: "leases", value: twice.name, problem: "two of them are of this lock" })
     }
@@ -203,8 +205,7 @@ const make = Effect.gen(function*() {
   })
 
   const inspect = Effect.fnUntraced(function*(target: LockTarget) {
-    const resource = yield* Effect.fromResult(ResourceRef.validate(target.resource))
-    const lock = yield* Effect.fromResult(LockName.make(target.name))
+    const { lock, resource } = yield* Effect.fromResult(validateTarget(target))
     yield* Effect.annotateCurrentSpan(Attributes.ofLocks([{ resource, name: lock }]))
     const { annotations } = yield* attempts.read(resource).pipe(forPurpose("inspect", [lock]))
     const nowNanos = yield* Clock.currentTimeNanos
@@ -214,22 +215,24 @@ const make = Effect.gen(function*() {
   return KubeLock.of({
     make: (options) => Effect.map(settingsOf(options), holding.lockOf),
     makeAll: Effect.fnUntraced(function*(options) {
-      const all = yield* Effect.forEach(options, settingsOf)
-      const twice = all.find((one, index) =>
-        all.findIndex((other) => Holding.keyOf(other) === Holding.keyOf(one)) < index
-      )
+      const all = yield* Effect.forEach(yield* Effect.fromResult(arrayOf("locks", options)), settingsOf)
+      const keys = new Set<string>()
+      const twice = all.find((one) => keys.size === keys.add(Holding.keyOf(one)).size)
       if (twice !== undefined) {
         return yield* new InvalidConfig({ field: "locks", value: twice.name, problem: "it is asked for twice" })
       }
       return holding.locksOf(all)
     }),
     acquire: Effect.fn("KubeLock.acquire")(function*(options) {
-      const leases = yield* acquireAll({ ...options, names: [options.name] })
+      const one = yield* Effect.fromResult(
+        Given.read("options", options, ({ name, owner, resource, ttl }) => ({ resource, owner, ttl, names: [name] }))
+      )
+      const leases = yield* acquireAll(one)
       return leases[0]!
     }),
     acquireAll: Effect.fn("KubeLock.acquireAll")(acquireAll),
-    renew: Effect.fn("KubeLock.renew")(function*(lease) {
-      yield* Effect.fromResult(validateLease(lease))
+    renew: Effect.fn("KubeLock.renew")(function*(given) {
+      const lease = yield* Effect.fromResult(validateLease(given))
       yield* Effect.annotateCurrentSpan(Attributes.ofHeld([lease]))
       const { edits } = yield* attempts.perform({
         resource: lease.resource,
@@ -240,9 +243,11 @@ const make = Effect.gen(function*() {
       return { ...lease, record: edits[0]!.record }
     }),
     release: Effect.fn("KubeLock.release")(function*(held) {
-      if ("record" in held) return yield* releaseAll([held])
-      const resource = yield* Effect.fromResult(ResourceRef.validate(held.resource))
-      const lock = yield* Effect.fromResult(LockName.make(held.name))
+      const lease = yield* Effect.fromResult(
+        Given.read("lease", held, (held) => "record" in held ? held : undefined)
+      )
+      if (lease !== undefined) return yield* releaseAll([lease])
+      const { lock, resource } = yield* Effect.fromResult(validateTarget(held))
       const request = {
         lock,
         resource: ResourceRef.describe(resource),
@@ -257,16 +262,15 @@ const make = Effect.gen(function*() {
     }),
     releaseAll: Effect.fn("KubeLock.releaseAll")(releaseAll),
     inspect: Effect.fn("KubeLock.inspect")(inspect),
-    list: Effect.fn("KubeLock.list")(function*(resource) {
-      yield* Effect.fromResult(ResourceRef.validate(resource))
+    list: Effect.fn("KubeLock.list")(function*(given) {
+      const resource = yield* Effect.fromResult(ResourceRef.validate(given))
       yield* Effect.annotateCurrentSpan(Attributes.ofObject(resource))
       const { annotations } = yield* attempts.read(resource).pipe(forPurpose("list", []))
       const nowNanos = yield* Clock.currentTimeNanos
       return LockState.readAll(annotations, nowNanos).map(([lock, state]) => infoOf(resource, lock, state, nowNanos))
     }),
     break: Effect.fn("KubeLock.break")(function*(target) {
-      const resource = yield* Effect.fromResult(ResourceRef.validate(target.resource))
-      const lock = yield* Effect.fromResult(LockName.make(target.name))
+      const { lock, resource } = yield* Effect.fromResult(validateTarget(target))
       const request = { lock, resource: ResourceRef.describe(resource) }
       yield* Effect.annotateCurrentSpan(Attributes.ofLocks([{ resource, name: lock }]))
       let broken = infoOf(resource, lock, { _tag: "Free" }, 0n)
@@ -285,29 +289,65 @@ const make = Effect.gen(function*() {
   })
 })
 
-const ownerOf = Effect.fnUntraced(function*({ owner }: { readonly owner?: string | undefined }) {
-  if (owner === undefined) return (yield* Identity).owner
-  if (typeof owner === "string") return owner
-  return yield* new InvalidConfig({ field: "owner", value: String(owner), problem: "it must be a string, or left out" })
+// The API server's limit for all annotations of an object together: a longer one can never be written.
+const longestOwner = 262_144
+
+const ownerOf = Effect.fnUntraced(function*(options: { readonly owner?: string | undefined }) {
+  const given = yield* Effect.fromResult(Given.read("options", options, ({ owner }) => owner))
+  const owner = given === undefined ? (yield* Identity).owner : given
+  if (typeof owner === "string" && owner.length <= longestOwner) return owner
+  return yield* InvalidConfig.of(
+    "owner",
+    owner,
+    `it must be a string of at most ${longestOwner} characters, or left out`
+  )
 })
 
-/** A lease is a value, and may have been stored and read badly on its way back. */
-const validateLease = (lease: Lease): Result.Result<Lease, InvalidConfig> =>
+const arrayOf = <A>(field: string, given: ReadonlyArray<A>): Result.Result<ReadonlyArray<A>, InvalidConfig> =>
+  Result.flatMap(
+    Given.read(field, given, (given) => Array.isArray(given) ? Array.from(given) : undefined),
+    (read) =>
+      read === undefined ? Result.fail(InvalidConfig.of(field, given, "it must be an array")) : Result.succeed(read)
+  )
+
+const validateTarget = (target: LockTarget) =>
   Result.gen(function*() {
-    yield* ResourceRef.validate(lease.resource)
-    yield* LockName.make(lease.name)
-    const { createdAtNanos, ttlNanos } = lease.record
-    if (typeof createdAtNanos !== "bigint" || typeof ttlNanos !== "bigint" || typeof lease.id !== "string") {
+    const { name, resource } = yield* Given.read("options", target, ({ name, resource }) => ({ name, resource }))
+    return { resource: yield* ResourceRef.validate(resource), lock: yield* LockName.make(name) }
+  })
+
+/** A lease is a value, and may have been stored and read badly on its way back. */
+const validateLease = (given: Lease): Result.Result<Lease, InvalidConfig> =>
+  Result.gen(function*() {
+    const lease = yield* Given.read("lease", given, ({ fencingToken, id, name, owner, record, resource }) => ({
+      resource,
+      name,
+      owner,
+      id,
+      record: { ...record },
+      fencingToken
+    }))
+    const resource = yield* ResourceRef.validate(lease.resource)
+    const name = yield* LockName.make(lease.name)
+    if (!Result.getOrElse(Result.try(() => isWhole(lease)), () => false)) {
       return yield* Result.fail(
         new InvalidConfig({
           field: "lease",
-          value: lease.name,
-          problem: "it is not as acquire or renew returned it: times must be bigint, its id a string"
+          value: name,
+          problem:
+            "it is not as acquire or renew returned it: times and the fencing token must be bigint, id and owner strings"
         })
       )
     }
-    return lease
+    return { ...lease, resource, name }
   })
+
+const isWhole = ({ fencingToken, id, owner, record }: Omit<Lease, "name">): boolean =>
+  [record.createdAtNanos, record.ttlNanos, fencingToken].every(Predicate.isBigInt) &&
+  [owner, id, record.owner, record.id ?? ""].every(Predicate.isString) &&
+  (record.others === undefined || (Array.isArray(record.others) && record.others.every(Predicate.isString))) &&
+  // Not every instant has a text.
+  LockRecord.format(record) !== ""
 
 const infoOf = (
   resource: ResourceRef.ResourceRef,

@@ -26,8 +26,10 @@ import {
   JsonPointer,
   Latch,
   Option,
+  Predicate,
   RcMap,
   Result,
+  Schema,
   Scope,
   type Tracer
 } from "effect"
@@ -42,6 +44,8 @@ import { LockLost, Released, WaitTimeout } from "../ManagedLockError.ts"
 import * as ResourceRef from "../ResourceRef.ts"
 import { type Attempts, now, type Restore, type Taken } from "./Attempts.ts"
 import * as Attributes from "./Attributes.ts"
+import * as Given from "./Given.ts"
+import * as JsonPatch from "./JsonPatch.ts"
 import * as Lane from "./Lane.ts"
 import * as ObjectView from "./ObjectView.ts"
 import type { Settings } from "./Settings.ts"
@@ -237,10 +241,9 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       renew: whileHeld(run(tenure.renew)),
       // Whoever comes second waits for the first.
       release: Effect.uninterruptible(Effect.andThen(Scope.close(scope, Exit.void), isGivenBack.await)),
-      write: (operations) =>
-        Effect.andThen(
-          Effect.fromResult(validateOperations(name, operations)),
-          whileHeld(run(tenure.write(operations, released)))
+      write: (given) =>
+        Effect.suspend(() => Effect.fromResult(validateOperations(name, given))).pipe(
+          Effect.flatMap((operations) => whileHeld(run(tenure.write(operations, released))))
         )
     })
     return { held, span }
@@ -481,35 +484,57 @@ const holderOf = (
   return record === undefined ? undefined : LockRecord.holderOf(record)
 }
 
-/** Operations that leave the lock's own record alone. */
+// Deeper than any object, and not too deep to be looked at.
+const maxLevels = 1_000
+
+/** Operations that can be sent, and leave the lock's own record alone; as they are at one time. */
 const validateOperations = (
   lock: LockName.LockName,
-  operations: ReadonlyArray<JsonPatchOperation>
-): Result.Result<void, InvalidConfig> => {
-  const own = ["metadata", "annotations", LockName.toKey(lock)]
-  const holdsOwn = (pointer: string) => {
-    const tokens = pointer.split("/").slice(1).map(JsonPointer.unescapeToken)
-    return tokens.every((token, index) => index >= own.length || token === own[index])
-  }
-  const relative = operations.find(({ path }) => path !== "" && !path.startsWith("/"))
-  if (relative !== undefined) {
-    return Result.fail(
-      new InvalidConfig({
-        field: "operations",
-        value: `${relative.op} ${relative.path}`,
-        problem: "a path begins with a slash, as in /data/key"
-      })
+  given: ReadonlyArray<JsonPatchOperation>
+): Result.Result<ReadonlyArray<JsonPatchOperation>, InvalidConfig> =>
+  Result.gen(function*() {
+    const operations = yield* Given.read("operations", given, JsonPatch.wellFormed)
+    const refuse = (value: unknown, problem: string) => Result.fail(InvalidConfig.of("operations", value, problem))
+    if (!isOperations(operations)) {
+      return yield* refuse(operations, "a list of the operations of JSON Patch is needed, their values as JSON")
+    }
+    if (!isWithin(maxLevels, operations)) return yield* refuse("", `it is nested deeper than ${maxLevels} levels`)
+    const wordsOf = ({ op, path }: JsonPatchOperation) => `${op} ${path}`
+    const relative = operations.find((operation) =>
+      pointersOf(operation).some((pointer) => pointer !== "" && !pointer.startsWith("/"))
     )
-  }
-  const wrong = operations.find((operation) =>
-    (operation.op !== "test" && holdsOwn(operation.path)) || (operation.op === "move" && holdsOwn(operation.from))
-  )
-  return wrong === undefined ? Result.void : Result.fail(
-    new InvalidConfig({
-      field: "operations",
-      value: `${wrong.op} ${wrong.path}`,
-      problem:
+    if (relative !== undefined) {
+      return yield* refuse(wordsOf(relative), "a path begins with a slash, as in /data/key")
+    }
+    const own = ["metadata", "annotations", LockName.toKey(lock)]
+    const holdsOwn = (pointer: string) => {
+      const tokens = pointer.split("/").slice(1).map(JsonPointer.unescapeToken)
+      return tokens.every((token, index) => index >= own.length || token === own[index])
+    }
+    const wrong = operations.find((operation) =>
+      (operation.op !== "test" && holdsOwn(operation.path)) || (operation.op === "move" && holdsOwn(operation.from))
+    )
+    if (wrong !== undefined) {
+      return yield* refuse(
+        wordsOf(wrong),
         "it would change the annotation of the lock itself; name what is beside it, as /metadata/labels or /data/key"
-    })
-  )
-}
+      )
+    }
+    return operations
+  })
+
+const pointersOf = (operation: JsonPatchOperation): ReadonlyArray<string> =>
+  "from" in operation ? [operation.path, operation.from] : [operation.path]
+
+const Operations = Schema.Array(Schema.Union([
+  Schema.Struct({ op: Schema.Literals(["add", "replace", "test"]), path: Schema.String, value: Schema.Unknown }),
+  Schema.Struct({ op: Schema.Literal("remove"), path: Schema.String }),
+  Schema.Struct({ op: Schema.Literals(["move", "copy"]), path: Schema.String, from: Schema.String })
+]))
+
+// They were read from JSON: their values are of it.
+const isOperations: (operations: unknown) => boolean = Schema.is(Operations)
+
+const isWithin = (levels: number, value: unknown): boolean =>
+  !Predicate.isObjectOrArray(value) ||
+  (levels > 0 && Object.values(value).every((inner) => isWithin(levels - 1, inner)))

@@ -1,11 +1,11 @@
 /** The options of a managed lock, complete and checked against each other. */
 import { InvalidConfig, LockName, Ttl } from "@kubelock/core"
-import { Duration, Effect, Option, Predicate, Result, Schedule } from "effect"
-import { inspect } from "node:util"
+import { Duration, Effect, Option, Result, Schedule } from "effect"
 import { RequestTimeout } from "../KubeTransport.ts"
 import type { ManagedLockOptions } from "../ManagedLock.ts"
 import * as ResourceRef from "../ResourceRef.ts"
 import { RetryPolicy } from "../RetryPolicy.ts"
+import * as Given from "./Given.ts"
 import type { Terms } from "./Tenure.ts"
 
 /** What is asked of one lock. */
@@ -34,8 +34,21 @@ const largestDefaultTimeout = Duration.seconds(10)
 const defaultLocalHandover = Duration.millis(100)
 
 /** For an owner that is known. */
-export const make = (options: ManagedLockOptions, owner: string): Result.Result<Settings, InvalidConfig> =>
+export const make = (given: ManagedLockOptions, owner: string): Result.Result<Settings, InvalidConfig> =>
   Result.gen(function*() {
+    const options = yield* Given.read("options", given, (given): ManagedLockOptions => ({
+      resource: given.resource,
+      name: given.name,
+      ttl: given.ttl,
+      renewEvery: given.renewEvery,
+      requestTimeout: given.requestTimeout,
+      safetyMargin: given.safetyMargin,
+      takeoverDelay: given.takeoverDelay,
+      waitAtMost: given.waitAtMost,
+      localHandover: given.localHandover,
+      watch: given.watch,
+      retryPolicy: given.retryPolicy
+    }))
     const resource = yield* ResourceRef.validate(options.resource)
     const name = yield* LockName.make(options.name)
     const ttlNanos = yield* Ttl.make(options.ttl === undefined ? defaultTtl : options.ttl)
@@ -95,13 +108,7 @@ export const make = (options: ManagedLockOptions, owner: string): Result.Result<
     }
     const { retryPolicy, watch = true } = options
     if (typeof watch !== "boolean") return yield* invalid("watch", watch, "it must be true or false, or left out")
-    if (retryPolicy !== undefined && !isRetryPolicy(retryPolicy)) {
-      return yield* invalid(
-        "retryPolicy",
-        retryPolicy,
-        "it must have a schedule for each reason and a duration: change those of RetryPolicy.defaults that shall differ"
-      )
-    }
+    const policy = retryPolicy === undefined ? undefined : yield* readRetryPolicy(retryPolicy)
     const limited = Effect.provideService(RequestTimeout, requestTimeout)
     return {
       resource,
@@ -112,15 +119,29 @@ export const make = (options: ManagedLockOptions, owner: string): Result.Result<
       waitAtMost,
       localHandover,
       terms: { renewEvery, requestTimeout, safetyMargin, watch },
-      run: retryPolicy === undefined
+      run: policy === undefined
         ? limited
-        : (effect) => limited(Effect.provideService(effect, RetryPolicy, retryPolicy))
+        : (effect) => limited(Effect.provideService(effect, RetryPolicy, policy))
     }
   })
 
-const isRetryPolicy = (policy: unknown): policy is RetryPolicy =>
-  Predicate.isObject(policy) && Duration.isDuration(policy["retryAfterAtMost"]) &&
-  ["conflict", "throttled", "unavailable", "timeout"].every((reason) => Schedule.isSchedule(policy[reason]))
+const readRetryPolicy = (given: RetryPolicy): Result.Result<RetryPolicy, InvalidConfig> =>
+  Given.read("retryPolicy", given, ({ conflict, retryAfterAtMost, throttled, timeout, unavailable }) => ({
+    conflict,
+    retryAfterAtMost,
+    throttled,
+    timeout,
+    unavailable
+  })).pipe(Result.filterOrFail(
+    ({ retryAfterAtMost, ...schedules }) =>
+      Duration.isDuration(retryAfterAtMost) && Object.values(schedules).every(Schedule.isSchedule),
+    (policy) =>
+      InvalidConfig.of(
+        "retryPolicy",
+        policy,
+        "it must have a schedule for each reason and a duration: change those of RetryPolicy.defaults that shall differ"
+      )
+  ))
 
 const duration = (
   field: string,
@@ -139,10 +160,4 @@ const duration = (
 }
 
 const invalid = (field: string, value: unknown, problem: string): Result.Result<never, InvalidConfig> =>
-  Result.fail(
-    new InvalidConfig({
-      field,
-      value: Duration.isDuration(value) ? Duration.format(value) : typeof value === "string" ? value : inspect(value),
-      problem
-    })
-  )
+  Result.fail(InvalidConfig.of(field, value, problem))
