@@ -105,7 +105,7 @@ describe("errors", () => {
   })
 
   it("shows an owner on one line, whoever made it up, and of a long one the beginning", () => {
-    const owner = `${"\u001b\u009b\u202e\u2028"}${"x".repeat(100_000)}`
+    const owner = "\u001b\u009b\u202e\u2028".padEnd(100_000, "x")
     const { message } = new AlreadyExists({ ...where, holder: { ...holder, owner }, nowNanos })
     expect(message).toContain(`"\\u001b\\u{9b}\\u{202e}\\u{2028}xxx`)
     expect(message.length).toBeLessThan(500)

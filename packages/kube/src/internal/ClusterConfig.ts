@@ -421,7 +421,8 @@ const notMapping = "it is not a YAML mapping of clusters, users and contexts"
 const describeIssue = (issue: SchemaIssue.Issue): string => {
   const [first] = formatIssue(issue).issues
   if (first?.path === undefined || first.path.length === 0) return notMapping
-  const place = first.path.map((key) => typeof key === "number" ? `[${key}]` : `.${String(key)}`).join("").slice(1)
+  const place = first.path.map((segment) => typeof segment === "object" ? segment.key : segment)
+    .map((key) => typeof key === "number" ? `[${key}]` : `.${String(key)}`).join("").slice(1)
   return `${quote(place).slice(1, -1)}: ${first.message.replace(/( \| (null|undefined))+$/, "")}`
 }
 

@@ -10,13 +10,15 @@ export const concealKnown = (text: string, secrets: ReadonlyArray<string>): stri
 
 /** The same for an answer, which is JSON or should be: all else in it stays as it is. */
 export const concealInJson = (text: string, secrets: ReadonlyArray<string>): string => {
+  if (secrets.length === 0) return text
   const conceal = (_: string, part: unknown) => typeof part === "string" ? concealKnown(part, secrets) : part
-  // Where it is none, or nested too deep to be looked at.
-  return Result.getOrElse(
-    Result.try(() => JSON.stringify(JSON.parse(text, conceal))),
-    () => concealKnown(text, secrets)
-  )
+  // Where it is no JSON, or too much of it, or nested too deep to be looked at.
+  const asText = () => concealKnown(text, secrets)
+  if (text.length > longestJson) return asText()
+  return Result.getOrElse(Result.try(() => JSON.stringify(JSON.parse(text, conceal))), asText)
 }
+
+const longestJson = 1_000_000
 
 /** A secret as it may stand in JSON, in a URL, in a page of HTML, or encoded, as in a header. */
 const formsOf = (secret: string): ReadonlyArray<string> => {
