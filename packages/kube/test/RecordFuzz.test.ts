@@ -74,7 +74,7 @@ layer(GoPeer.layer)("LockRecord beside Go", (it) => {
         assert.isAbove(allRead, count / 5)
         assert.isAbove(count - allRead, count / 5)
       }),
-    600_000
+    Effort.within(600_000)
   )
 
   it.effect(`writes ${count} records as Go does (seed ${seed})`, () =>
@@ -91,5 +91,5 @@ layer(GoPeer.layer)("LockRecord beside Go", (it) => {
       }
       console.log(`${count} records, seed ${seed}: ${found.length} disagreements`)
       assert.strictEqual(found.slice(0, 20).join("\n"), "")
-    }), 600_000)
+    }), Effort.within(600_000))
 })

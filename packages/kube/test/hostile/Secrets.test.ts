@@ -271,7 +271,7 @@ describe("an exec plugin", () => {
         CLIENT_SECRET: secret
       }))
     ]
-  ])("%s", ([, wrong]) => check(wrong, 1), 30_000)
+  ])("%s", ([, wrong]) => check(wrong, 1), Effort.within(30_000))
 })
 
 describe("an identity provider", () => {
@@ -327,7 +327,7 @@ describe("an identity provider", () => {
     ["answers with a garbled token", provider(({ body }, response) => Fixture.json(response, 200, { id_token: body }))],
     ["is a command that prints a bare token", gcp("exit 0")],
     ["is a command that fails", gcp("exit 3")]
-  ])("%s", ([, wrong]) => check(wrong, 2), 30_000)
+  ])("%s", ([, wrong]) => check(wrong, 2), Effort.within(30_000))
 })
 
 describe("a proxy", () => {
