@@ -29,8 +29,8 @@ const servedAtMostMillis = 60_000
 
 const ttlsMillis = [2_000, 2_500, 3_000] as const
 const longestTtlMillis = Math.max(...ttlsMillis)
-/** The default of managed locks. */
-const marginMillis = longestTtlMillis / 10
+/** So long after its TTL a record is expired by every clock of this machine. */
+const marginMillis = 300
 
 /** One in four is a Go program. */
 const membersOf = (processes: number): ReadonlyArray<Team.Member> =>

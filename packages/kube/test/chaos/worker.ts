@@ -158,7 +158,9 @@ const work = Effect.fnUntraced(function*({ configMap, incarnation, lock: name, n
       resource: ResourceRef.configMap({ namespace, name: configMap }),
       name,
       owner: worker,
-      ttl: ttlMillis
+      ttl: ttlMillis,
+      // A dozen processes share few cores here: one may not get to run for longer than a tenth of its TTL.
+      safetyMargin: ttlMillis / 3
     })
     const fiber = lock.withLock(section).pipe(
       Effect.catchTags({
