@@ -51,7 +51,7 @@ export const plans: ReadonlyArray<Plan> = [
   },
   {
     name: "kube-shell",
-    mutated: files("kube/src/internal", ".ts", ["Attempts", "Lane", "ObjectView", "Tenure", "Waiting"]),
+    mutated: files("kube/src/internal", ".ts", ["Attempts", "Lane"]),
     // On the store in memory and the test clock.
     tests: files("kube/test", ".test.ts", [
       "Attempts",
