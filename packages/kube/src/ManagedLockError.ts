@@ -24,7 +24,7 @@
  *
  * @since 0.1.0
  */
-import { describeHolder, Holder } from "@kubelock/core"
+import { describeHolder, Holder, quote } from "@kubelock/core"
 import { Duration, Schema } from "effect"
 
 const where = {
@@ -99,7 +99,7 @@ export class LockLost extends Schema.TaggedError<LockLost>()("LockLost", {
   nowNanos: Schema.BigInt
 }) {
   override get message(): string {
-    return `${JSON.stringify(this.owner)} has lost lock ${JSON.stringify(this.lock)} on ${this.resource}: ` +
+    return `${quote(this.owner)} has lost lock ${quote(this.lock)} on ${this.resource}: ` +
       explain(this.reason, this.nowNanos)
   }
 }
@@ -121,8 +121,8 @@ export class WaitTimeout extends Schema.TaggedError<WaitTimeout>()("WaitTimeout"
     const holder = this.holder === undefined
       ? "it was not seen held: others were faster each time, or the API server did not answer"
       : `it is held by ${describeHolder(this.holder, this.nowNanos)}`
-    return `${JSON.stringify(this.owner)} has waited ${Duration.format(this.waited)} for lock ` +
-      `${JSON.stringify(this.lock)} on ${this.resource} in vain: ${holder}`
+    return `${quote(this.owner)} has waited ${Duration.format(this.waited)} for lock ` +
+      `${quote(this.lock)} on ${this.resource} in vain: ${holder}`
   }
 }
 

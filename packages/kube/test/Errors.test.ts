@@ -204,7 +204,7 @@ const meetings: Record<string, Meeting> = {
   "422 with causes, and other 4xx": {
     error: "KubeError Invalid",
     says: ["metadata.annotations", "262144"],
-    met: ({ locks, resource }) => locks.acquire({ resource, name: "x", owner: "x".repeat(300_000) })
+    met: ({ locks, resource }) => locks.acquire({ resource, name: "x", owner: "x".repeat(262_144) })
   },
   "429 without end": {
     error: "KubeError Throttled",

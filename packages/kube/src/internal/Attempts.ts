@@ -3,7 +3,7 @@
  *
  * Everything here takes leases and requests that are valid.
  */
-import { AnnotationEdit, type Transition } from "@kubelock/core"
+import { AnnotationEdit, quote, type Transition } from "@kubelock/core"
 import { Cause, Clock, Data, Duration, Effect, Result } from "effect"
 import type { AnnotationStore, JsonPatchOperation, ObjectMetadata } from "../AnnotationStore.ts"
 import { Conflict, isConflict, KubeError } from "../KubeError.ts"
@@ -265,10 +265,10 @@ export const forPurpose =
   <A, E, R>(self: Effect.Effect<A, E | KubeError, R>): Effect.Effect<A, E | KubeError, R> =>
     Effect.mapError(self, (error) => {
       if (!(error instanceof KubeError)) return error
-      const named = [locks.length === 1 ? "lock" : "locks", locks.map((lock) => JSON.stringify(lock)).join(", ")].join(
+      const named = [locks.length === 1 ? "lock" : "locks", locks.map(quote).join(", ")].join(
         " "
       ).trim()
-      return error.withPurpose(`${operation} ${named}${owner === undefined ? "" : ` as ${JSON.stringify(owner)}`}`)
+      return error.withPurpose(`${operation} ${named}${owner === undefined ? "" : ` as ${quote(owner)}`}`)
     })
 
 const conflict = (resource: ResourceRef.ResourceRef, refused: AnnotationEdit.EditRefused): KubeError =>

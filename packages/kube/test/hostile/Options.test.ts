@@ -230,6 +230,16 @@ describe("what no type lets through", () => {
       )
     })))
 
+  it.effect("is told by its beginning where it is long, also by who refuses it later", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { asked, locks } = yield* makeWorld
+      const owner = `a\u202e${"x".repeat(262_100)}`
+      const { message } = yield* Effect.flip(locks.acquire({ ...target, owner }))
+      assert.isAbove(asked.count, 0)
+      assert.include(message, "as \"a\\u{202e}xxx")
+      assert.isBelow(message.length, 2_000)
+    })))
+
   it.effect("is refused in time, however much it is", () =>
     Effect.scoped(Effect.gen(function*() {
       const { asked, locks } = yield* makeWorld
