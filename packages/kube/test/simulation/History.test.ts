@@ -7,9 +7,11 @@ import { type Happening, type History, problemsOf, type Rules, type Section } fr
 const rules: Rules = {
   locks: ["x", "y"],
   takeoverDelayMillis: 100,
+  localHandoverMillis: 50,
   driftMillis: 5,
   isCalm: false,
-  freeMillisAtMost: undefined
+  freeMillisAtMost: undefined,
+  brokenMillisAtMost: undefined
 }
 
 const key = (lock: string) => `kubelock.giantswarm.io/${lock}`
@@ -81,6 +83,12 @@ const wrote = (outcome: "made" | "refused" | "lost" | "unknown"): Happening => (
 const held = { [key("x")]: record("A", 10) }
 const written = (atMillis = 50, by = "A") =>
   changed(atMillis, held, { [key("x")]: record("A", 50) }, { by, written: ["x 1 1"] })
+const worked = (atMillis: number, of: Section, beside: ReadonlyArray<Section> = []): Happening => ({
+  _tag: "Worked",
+  atMillis,
+  section: of,
+  beside
+})
 
 const right: ReadonlyArray<Happening> = [
   asked(0, section("A")),
@@ -116,7 +124,7 @@ describe("a history", () => {
     ],
     [
       "work at once",
-      problems([{ _tag: "Worked", atMillis: 5, section: section("A"), beside: [section("B", 2)] }]),
+      problems([worked(5, section("A"), [section("B", 2)])]),
       "beside section 2 of B"
     ],
     [
@@ -154,7 +162,46 @@ describe("a history", () => {
       problems([{ _tag: "Watched", atMillis: 1, client: "A", from: undefined }]),
       "watches from now on"
     ],
-    ["a write by another", problems([written(50, "B")]), "B wrote x 1 1, and the lock was A's"],
+    [
+      "a lock that is written again after it was gone",
+      problems([entered(20, section("A")), changed(30, held, {}, { by: "operator" }), changed(40, {}, held)]),
+      "A wrote x again, which was gone"
+    ],
+    [
+      "a renewal that goes back",
+      problems([changed(10, {}, held), changed(50, held, { [key("x")]: record("A", 40) })]),
+      "A dated x 40 ms, which was 50 ms at least"
+    ],
+    [
+      "a lock that is left to the next for too long",
+      problems([entered(20, section("A")), entered(80, section("A", 2), { token: 20n })]),
+      "section 2 of A under x was left a lock that had been taken 60 ms before"
+    ],
+    [
+      "a lock that is left to the next where none may be",
+      problems([entered(20, section("A")), entered(20, section("A", 2), { token: 20n })], {}, {
+        localHandoverMillis: 0
+      }),
+      "section 2 of A under x was left a lock that had been taken 0 ms before"
+    ],
+    [
+      "a section that is not interrupted",
+      problems([{ _tag: "Overran", atMillis: 5, section: section("A") }]),
+      "section 1 of A under x goes on, and its lock is lost"
+    ],
+    [
+      "a section that is not told that its lock was broken",
+      problems([entered(20, section("A")), changed(30, held, {}, { by: "operator" }), worked(41, section("A"))], {}, {
+        brokenMillisAtMost: 10
+      }),
+      "section 1 of A under x still works, and its lock is gone since 30 ms"
+    ],
+    ["a write by another", problems([entered(20, section("B")), written()]), "A wrote x 1 1, and the lock was A's"],
+    [
+      "a write by an earlier section of the same process",
+      problems([entered(5, section("A"), { id: "A-0" }), written()]),
+      "A wrote x 1 1, and the lock was A's"
+    ],
     [
       "a write under a free lock",
       problems([changed(50, {}, {}, { written: ["x 1 1"] })]),
@@ -177,6 +224,14 @@ describe("a history", () => {
       "a lock that was left behind, and nobody was told",
       problems([changed(10, {}, held)], { last: held }),
       "was left behind, and nobody was told"
+    ],
+    [
+      "a lock that was left behind, and taken by another since",
+      problems([
+        changed(10, {}, held),
+        changed(2_000, held, { [key("x")]: record("B", 2_000) }, { by: "B" })
+      ]),
+      "was left behind until B took it at 2000 ms, and nobody was told"
     ],
     ["a process that does not end", problems([], { unfinished: ["A"] }), "A did not come to an end"],
     [
@@ -204,12 +259,17 @@ describe("a history", () => {
       entered(20, section("A")),
       // The next section of one acquisition, which shares its token.
       entered(30, section("A", 2), { token: 20n }),
+      worked(40, section("A", 2)),
       // After its time, by whoever's clock was furthest ahead.
       changed(1_000, held, { [key("x")]: record("B", 1_111) }, { by: "B", atMostWallMillis: 1_111 }),
       // Decided on before, however late it arrived.
       changed(1_500, held, { [key("x")]: record("A", 1_015) }, { sentAtMillis: 1_015 }),
       // By a person.
-      changed(1_600, held, {}, { by: "operator" })
+      changed(1_600, held, {}, { by: "operator" }),
+      // Late, by a request that was given up.
+      changed(1_700, {}, held, { isAstray: true, sentAtMillis: 10 }),
+      changed(1_800, held, {}, { by: "operator" }),
+      { _tag: "Said", atMillis: 1_900, client: "A", level: "Error", text: "A lock was lost" }
     ])).toEqual([])
   })
 

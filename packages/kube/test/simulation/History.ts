@@ -33,6 +33,8 @@ export type Happening =
       readonly beside: ReadonlyArray<Section>
     }
     | { readonly _tag: "Worked"; readonly section: Section; readonly beside: ReadonlyArray<Section> }
+    /** It was at work when its lock was lost, and has not been interrupted a step later. */
+    | { readonly _tag: "Overran"; readonly section: Section }
     /** `because`: of what the section was interrupted, or could not begin. */
     | { readonly _tag: "Left"; readonly section: Section; readonly because: string | undefined }
     | {
@@ -80,11 +82,14 @@ export interface History {
 export interface Rules {
   readonly locks: ReadonlyArray<string>
   readonly takeoverDelayMillis: number
+  readonly localHandoverMillis: number
   /** By how much two monotonic clocks part while a lock is valid. */
   readonly driftMillis: number
   readonly isCalm: boolean
   /** For how long a lock may be free while somebody waits for it; `undefined` where anything may be in the way. */
   readonly freeMillisAtMost: number | undefined
+  /** How long after its lock was broken a section may go on; `undefined` where anything may be in the way of the watch. */
+  readonly brokenMillisAtMost: number | undefined
 }
 
 /** Everything that is wrong, in words. */
@@ -93,6 +98,9 @@ export const problemsOf = (history: History, rules: Rules): ReadonlyArray<string
   ...tokensThatFell(history),
   ...takenBeforeTime(history, rules),
   ...broughtBack(history, rules),
+  ...wentBack(history, rules),
+  ...handedOverLate(history, rules),
+  ...workedOn(history, rules),
   ...watchedFromNow(history),
   ...writesOfOthers(history),
   ...writesNotOnce(history),
@@ -162,7 +170,7 @@ const takenBeforeTime = (
     })
   })
 
-/** A renewal of what has long expired, by whatever clock. */
+/** A renewal of what is gone or has long expired, by whatever clock. */
 const broughtBack = ({ happenings }: History, { driftMillis, locks }: Rules): ReadonlyArray<string> => {
   const held = new Set<string>()
   return happenings.flatMap((one) => {
@@ -172,6 +180,9 @@ const broughtBack = ({ happenings }: History, { driftMillis, locks }: Rules): Re
       const before = recordOf(one.before, lock)
       const after = recordOf(one.after, lock)
       // Whoever has not known yet that they held it takes it once more.
+      if (after?.id !== undefined && held.has(after.id) && !isSame(after, before) && !one.isAstray) {
+        return [`${at(one)} ${one.by} wrote ${lock} again, which was gone`]
+      }
       const isRenewed = before?.id !== undefined && held.has(before.id) && isSame(before, after) &&
         before.createdAtNanos !== after?.createdAtNanos
       if (!isRenewed) return []
@@ -183,23 +194,98 @@ const broughtBack = ({ happenings }: History, { driftMillis, locks }: Rules): Re
   })
 }
 
+/** A renewal is dated no earlier than the one before plus what has passed since by the monotonic clock. */
+const wentBack = ({ happenings }: History, { driftMillis, locks }: Rules): ReadonlyArray<string> => {
+  const last = new Map<string, { readonly createdAtMillis: number; readonly sentAtMillis: number }>()
+  return happenings.flatMap((one) => {
+    if (one._tag !== "Changed") return []
+    return locks.flatMap((lock) => {
+      const record = recordOf(one.after, lock)
+      if (record?.id === undefined || record.createdAtNanos === recordOf(one.before, lock)?.createdAtNanos) return []
+      const before = last.get(record.id)
+      const createdAtMillis = Number(record.createdAtNanos) / 1e6
+      last.set(record.id, { createdAtMillis, sentAtMillis: one.sentAtMillis })
+      if (before === undefined) return []
+      const leastMillis = before.createdAtMillis + one.sentAtMillis - before.sentAtMillis
+      return createdAtMillis < leastMillis - driftMillis - 1
+        ? [`${at(one)} ${one.by} dated ${lock} ${createdAtMillis} ms, which was ${leastMillis} ms at least`]
+        : []
+    })
+  })
+}
+
+/** What passes from section to section does so for a limited time. */
+const handedOverLate = (
+  { happenings }: History,
+  { driftMillis, localHandoverMillis }: Rules
+): ReadonlyArray<string> => {
+  const first = new Map<string, number>()
+  return happenings.flatMap((one) => {
+    if (one._tag !== "Entered") return []
+    const firstAtMillis = first.get(one.id)
+    first.set(one.id, firstAtMillis ?? one.atMillis)
+    if (firstAtMillis === undefined) return []
+    const sinceMillis = one.atMillis - firstAtMillis
+    return localHandoverMillis > 0 && sinceMillis <= localHandoverMillis + driftMillis
+      ? []
+      : [`${at(one)} ${describe(one.section)} was left a lock that had been taken ${sinceMillis} ms before`]
+  })
+}
+
+/** Whose lock is lost is interrupted; whose lock is broken is so within an event. */
+const workedOn = (
+  { happenings }: History,
+  { brokenMillisAtMost = Infinity, locks }: Rules
+): ReadonlyArray<string> => {
+  const ids = new Map<number, string>()
+  const goneAtMillis = new Map<string, number>()
+  return happenings.flatMap((one) => {
+    switch (one._tag) {
+      case "Entered":
+        ids.set(one.section.number, one.id)
+        return []
+      case "Changed":
+        for (const lock of locks) {
+          const before = recordOf(one.before, lock)
+          if (before?.id !== undefined && !isSame(before, recordOf(one.after, lock))) {
+            goneAtMillis.set(before.id, one.atMillis)
+          }
+        }
+        return []
+      case "Overran":
+        return [`${at(one)} ${describe(one.section)} goes on, and its lock is lost`]
+      case "Worked": {
+        const goneAt = goneAtMillis.get(ids.get(one.section.number) ?? "") ?? Infinity
+        return one.atMillis - goneAt > brokenMillisAtMost
+          ? [`${at(one)} ${describe(one.section)} still works, and its lock is gone since ${goneAt} ms`]
+          : []
+      }
+      default:
+        return []
+    }
+  })
+}
+
 /** What comes between two watches would be missed. */
 const watchedFromNow = ({ happenings }: History): ReadonlyArray<string> =>
   happenings.flatMap((one) =>
     one._tag === "Watched" && one.from === undefined ? [`${at(one)} ${one.client} watches from now on`] : []
   )
 
-const writesOfOthers = ({ happenings }: History): ReadonlyArray<string> =>
-  happenings.flatMap((one) => {
+const writesOfOthers = ({ happenings }: History): ReadonlyArray<string> => {
+  const ids = new Map<string, string>()
+  return happenings.flatMap((one) => {
+    if (one._tag === "Entered") ids.set(String(one.section.number), one.id)
     if (one._tag !== "Changed") return []
     return one.written.flatMap((value) => {
-      const lock = value.split(" ")[0]!
+      const [lock = "", number = ""] = value.split(" ")
       const holder = recordOf(one.before, lock)
-      return holder !== undefined && clientOf(holder) === one.by
+      return holder !== undefined && holder.id === ids.get(number)
         ? []
         : [`${at(one)} ${one.by} wrote ${value}, and the lock was ${holder === undefined ? "free" : holder.owner}'s`]
     })
   })
+}
 
 const writesNotOnce = ({ happenings }: History): ReadonlyArray<string> => {
   const made = new Map<string, number>()
@@ -229,22 +315,42 @@ const halfTaken = ({ happenings }: History, { locks }: Rules): ReadonlyArray<str
     return isOfSeveral && taken.length < locks.length ? [`${at(one)} ${one.by} took only ${taken.join(", ")}`] : []
   })
 
-const leftBehind = ({ endedAtMillis, happenings, last }: History, { locks }: Rules): ReadonlyArray<string> =>
+/** Records that expired rather than being removed, be it that another has taken the lock since, or that they are there in the end. */
+const leftBehind = (
+  { endedAtMillis, happenings, last }: History,
+  { locks }: Rules
+): ReadonlyArray<string> =>
   locks.flatMap((lock) => {
+    /** By which request each acquisition's record was first and last written. */
+    const writes = new Map<string, { readonly firstAtMillis: number; readonly isAstray: boolean }>()
+    const tellsOf = (record: LockRecord.LockRecord, what: string) => {
+      const client = clientOf(record)
+      const { firstAtMillis = 0, isAstray = false } = writes.get(record.id ?? record.owner) ?? {}
+      const isExplained = isAstray || client.startsWith("G") || happenings.some((one) =>
+        (one._tag === "Fault" && one.kind === "crash" && one.on === client) ||
+        (one._tag === "Said" && one.client === client && one.atMillis >= firstAtMillis &&
+          tellsOfALockLeftBehind(one.text))
+      )
+      return isExplained ? [] : [`the lock ${lock} of ${record.owner} was left behind${what}, and nobody was told`]
+    }
+    const replaced = happenings.flatMap((one) => {
+      if (one._tag !== "Changed") return []
+      const before = recordOf(one.before, lock)
+      const after = recordOf(one.after, lock)
+      if (after !== undefined && before?.createdAtNanos !== after.createdAtNanos) {
+        const key = after.id ?? after.owner
+        writes.set(key, { firstAtMillis: writes.get(key)?.firstAtMillis ?? one.atMillis, isAstray: one.isAstray })
+      }
+      return before === undefined || after === undefined || isSame(before, after)
+        ? []
+        : tellsOf(before, ` until ${one.by} took it at ${one.atMillis} ms`)
+    })
     const record = recordOf(last, lock)
-    if (record === undefined) return []
-    const client = clientOf(record)
+    if (record === undefined) return replaced
     const isExpired = LockRecord.expiresAtNanos(record) < BigInt(endedAtMillis) * 1_000_000n
-    if (!isExpired) return [`the lock ${lock} of ${record.owner} is still held in the end`]
-    const lastWrite = happenings.findLast((one) =>
-      one._tag === "Changed" && recordOf(one.after, lock)?.createdAtNanos === record.createdAtNanos &&
-      recordOf(one.before, lock)?.createdAtNanos !== record.createdAtNanos
-    )
-    const isExplained = client.startsWith("G") ||
-      happenings.some((one) => one._tag === "Fault" && one.kind === "crash" && one.on === client) ||
-      (lastWrite?._tag === "Changed" && lastWrite.isAstray) ||
-      happenings.some((one) => one._tag === "Said" && one.client === client && tellsOfALockLeftBehind(one.text))
-    return isExplained ? [] : [`the lock ${lock} of ${record.owner} was left behind, and nobody was told`]
+    return isExpired
+      ? [...replaced, ...tellsOf(record, "")]
+      : [...replaced, `the lock ${lock} of ${record.owner} is still held in the end`]
   })
 
 const tellsOfALockLeftBehind = (text: string) =>
@@ -311,6 +417,8 @@ export const tell = (one: Happening, locks: ReadonlyArray<string>): string => {
         return `${describe(one.section)} ${one._tag === "Worked" ? "works" : `begins (${one.id.slice(-4)})`}${
           one.beside.length === 0 ? "" : ` BESIDE ${one.beside.map(describe).join(" and ")}`
         }`
+      case "Overran":
+        return `${describe(one.section)} goes on WITHOUT its lock`
       case "Left":
         return `${describe(one.section)} is over${one.because === undefined ? "" : `: ${one.because}`}`
       case "Wrote":

@@ -70,6 +70,9 @@ export const events = [
 
 export type EventKind = typeof events[number]
 
+/** What leaves the ways to the server in peace: what happens there must then be known, and made use of, soon. */
+const harmless: ReadonlySet<string> = new Set<EventKind>(["crash", "clock set", "break", "history forgotten"])
+
 export interface ClientPlan {
   readonly kind: "ours" | "go"
   readonly name: string
@@ -163,14 +166,15 @@ export const planOf = (seed: number, { extraSkewMillis = 0 }: Deviation = {}): P
   }
 }
 
-/** What leaves those who wait in peace: they must then be served as soon as the lock is free. */
-const harmless: ReadonlySet<string> = new Set<EventKind>(["crash", "clock set", "break", "history forgotten"])
+const isPeaceful = ({ events, requestFaults }: Plan): boolean =>
+  Object.keys(requestFaults).length === 0 && Object.keys(events).every((kind) => harmless.has(kind))
 
 /** For how long a lock may be free while somebody waits for it; `undefined` where the way to the server may be in the way. */
-export const freeMillisAtMost = (
-  { events, latencyMillisAtMost, locks, requestFaults, skewMillis, takeoverDelayMillis }: Plan
-): number | undefined =>
-  locks.length === 1 && Object.keys(requestFaults).length === 0 &&
-    Object.keys(events).every((kind) => harmless.has(kind))
-    ? takeoverDelayMillis + skewMillis + 8 * latencyMillisAtMost + 1_000
+export const freeMillisAtMost = (plan: Plan): number | undefined =>
+  plan.locks.length === 1 && isPeaceful(plan)
+    ? plan.takeoverDelayMillis + plan.skewMillis + 8 * plan.latencyMillisAtMost + 1_000
     : undefined
+
+/** For how long after its lock was broken a section may go on; `undefined` where its watch may not see it. */
+export const brokenMillisAtMost = (plan: Plan): number | undefined =>
+  plan.watch && isPeaceful(plan) ? 8 * plan.latencyMillisAtMost + 100 : undefined

@@ -182,7 +182,13 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
       }
     })
 
-  const underLock = (running: Running, dice: Dice, section: Section, held: HeldLock["Service"]) => {
+  const underLock = (
+    running: Running,
+    dice: Dice,
+    section: Section,
+    held: HeldLock["Service"],
+    isInterrupted = true
+  ) => {
     const one: Inside = {
       section,
       acquisition: held.id,
@@ -211,8 +217,14 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
       })
       happened({ _tag: "Wrote", section, value, outcome })
     })
+    let isOver = false
     const step = Effect.gen(function*() {
-      if (!(yield* held.isHeld)) return
+      if (!(yield* held.isHeld)) {
+        // Who has stood still may come to its next step before it is told.
+        if (isOver && isInterrupted) happened({ _tag: "Overran", section })
+        isOver = true
+        return
+      }
       happened({ _tag: "Worked", section, beside: besides(one) })
       if (dice.chance(0.3)) yield* write
     })
@@ -268,10 +280,10 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
         const managed = yield* locks.make(options(lock))
         if (way === 0) {
           const held = yield* managed.tryAcquire
-          if (Option.isSome(held)) yield* underLock(running, dice, asked[0]!, held.value)
+          if (Option.isSome(held)) yield* underLock(running, dice, asked[0]!, held.value, false)
         } else if (way === 1) {
           // Nobody interrupts it: it goes on until it looks.
-          yield* underLock(running, dice, asked[0]!, yield* managed.acquire)
+          yield* underLock(running, dice, asked[0]!, yield* managed.acquire, false)
         } else {
           const { withLock } = managed
           yield* withLock(Effect.flatMap(HeldLock, (held) => underLock(running, dice, asked[0]!, held)))

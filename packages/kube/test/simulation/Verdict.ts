@@ -2,7 +2,15 @@
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { type Happening, problemsOf } from "./History.ts"
-import { type Deviation, events, freeMillisAtMost, type Plan, planOf, requestFaults } from "./Plan.ts"
+import {
+  brokenMillisAtMost,
+  type Deviation,
+  events,
+  freeMillisAtMost,
+  type Plan,
+  planOf,
+  requestFaults
+} from "./Plan.ts"
 import { simulate } from "./Simulation.ts"
 
 export interface Verdict {
@@ -20,7 +28,11 @@ export const ofSeed = (seed: number, deviation?: Deviation): Effect.Effect<Verdi
       plan,
       happenings: history.happenings,
       simulatedMillis: history.endedAtMillis,
-      problems: problemsOf(history, { ...plan, freeMillisAtMost: freeMillisAtMost(plan) })
+      problems: problemsOf(history, {
+        ...plan,
+        freeMillisAtMost: freeMillisAtMost(plan),
+        brokenMillisAtMost: brokenMillisAtMost(plan)
+      })
     }))
   }).pipe(Effect.provide(TestClock.layer()))
 
