@@ -273,6 +273,22 @@ describe("a history", () => {
     ])).toEqual([])
   })
 
+  it("may keep those waiting whose own process has not left the lock", () => {
+    const untilLate = [
+      changed(10, {}, held),
+      entered(20, section("A")),
+      asked(30, section("A", 2)),
+      changed(40, held, {}, { by: "operator" }),
+      left(5_000, section("A")),
+      changed(5_005, {}, { [key("x")]: record("A", 5_005, { id: "A-2" }) }),
+      entered(5_010, section("A", 2), { id: "A-2" })
+    ]
+    expect(problems(untilLate, {}, { freeMillisAtMost: 100 })).toEqual([])
+    expect(problems([...untilLate.slice(0, 5), left(5_200, section("B", 3))], {}, { freeMillisAtMost: 100 })).toEqual([
+      "section 2 of A under x waited from 5000 ms to 5200 ms for a lock that was free"
+    ])
+  })
+
   it.each<[string, Happening]>([
     ["a crash", { _tag: "Fault", atMillis: 20, kind: "crash", on: "A" }],
     ["a request that was given up", changed(10, {}, held, { isAstray: true })],

@@ -361,10 +361,14 @@ const unserved = ({ endedAtMillis, happenings }: History, { freeMillisAtMost, lo
   freeMillisAtMost === undefined ? [] : locks.flatMap((lock) => {
     const waiting = new Map<number, { readonly section: Section; readonly atMillis: number }>()
     const problems: Array<string> = []
+    /** Whose own section has not come to its end yet, and when one last did. */
+    const inside = new Map<string, Section>()
+    const leftAtMillis = new Map<string, number>()
     let freeFromMillis = 0
     const look = (nowMillis: number) => {
       for (const { atMillis, section } of waiting.values()) {
-        const sinceMillis = Math.max(atMillis, freeFromMillis)
+        if (inside.has(section.client)) continue
+        const sinceMillis = Math.max(atMillis, freeFromMillis, leftAtMillis.get(section.client) ?? 0)
         if (nowMillis - sinceMillis <= freeMillisAtMost) continue
         problems.push(`${describe(section)} waited from ${sinceMillis} ms to ${nowMillis} ms for a lock that was free`)
         waiting.clear()
@@ -375,6 +379,11 @@ const unserved = ({ endedAtMillis, happenings }: History, { freeMillisAtMost, lo
       look(one.atMillis)
       if (one._tag === "Asked" && one.section.lock === lock) waiting.set(one.section.number, one)
       if (one._tag === "Entered" || one._tag === "Left") waiting.delete(one.section.number)
+      if (one._tag === "Entered" && one.section.lock === lock) inside.set(one.section.client, one.section)
+      if (one._tag === "Left" && inside.get(one.section.client)?.number === one.section.number) {
+        inside.delete(one.section.client)
+        leftAtMillis.set(one.section.client, one.atMillis)
+      }
       if (one._tag === "Fault" && one.kind === "crash") {
         for (const [number, { section }] of waiting) if (section.client === one.on) waiting.delete(number)
       }

@@ -118,7 +118,10 @@ export interface Deviation {
 
 export const planOf = (seed: number, { extraSkewMillis = 0 }: Deviation = {}): Plan => {
   const dice = diceOf(`${seed} plan`)
-  const isCalm = dice.chance(0.15)
+  const weather = dice.next()
+  const isCalm = weather < 0.15
+  // Where too much goes wrong nobody can say how soon anything must happen.
+  const isHarmless = weather < 0.35
   const ttlMillis = dice.between(1_000, 6_000)
   const safetyMarginMillis = dice.oneOf([Math.floor(ttlMillis / 10), Math.floor(ttlMillis / 4)])
   const goClients = dice.chance(0.3) ? dice.between(1, 2) : 0
@@ -141,7 +144,11 @@ export const planOf = (seed: number, { extraSkewMillis = 0 }: Deviation = {}): P
   })
   const some = <Kind extends string>(kinds: ReadonlyArray<Kind>, probability: number, most: number) =>
     Object.fromEntries(
-      kinds.flatMap((kind) => isCalm || !dice.chance(probability) ? [] : [[kind, dice.between(1, most)]])
+      kinds.flatMap((kind) =>
+        isCalm || (isHarmless && !harmless.has(kind)) || !dice.chance(probability)
+          ? []
+          : [[kind, dice.between(1, most)]]
+      )
     ) as Partial<Record<Kind, number>>
   return {
     seed,

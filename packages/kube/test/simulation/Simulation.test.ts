@@ -45,7 +45,7 @@ describe("a simulation", () => {
   it.effect("tries everything", () =>
     Effect.gen(function*() {
       const kinds = new Set<string>()
-      for (const seed of seeds.slice(0, 40)) {
+      for (const seed of seeds.slice(0, 80)) {
         const { happenings } = yield* Verdict.ofSeed(seed)
         for (const one of happenings) kinds.add(one._tag === "Fault" ? one.kind : one._tag)
       }
