@@ -265,7 +265,9 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
       const lock = dice.oneOf(plan.locks as [string, ...ReadonlyArray<string>])
       const wanted = isSeveral ? plan.locks : [lock]
       const asked = wanted.map((lock) => askFor(name, lock))
-      const patience = dice.chance(0.15) ? Duration.millis(dice.between(0, 3 * plan.ttlMillis)) : undefined
+      // Often so little that it ends while the first request is on its way.
+      const patienceMillisAtMost = dice.oneOf([3 * plan.ttlMillis, 4 * plan.latencyMillisAtMost])
+      const patience = dice.chance(0.2) ? Duration.millis(dice.between(0, patienceMillisAtMost)) : undefined
       const way = dice.between(0, 4)
       const section = Effect.gen(function*() {
         if (isSeveral) {
