@@ -173,6 +173,21 @@ describe("the section that has ended", () => {
       assert.deepStrictEqual(lost.map((fiber) => fiber.pollUnsafe() !== undefined), [false, true])
     }))
 
+  it.effect("keeps the next one waiting until it has ended, also where its lock is lost and nothing interrupts it", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const lock = yield* (yield* cluster.start("p")).make()
+      const { release } = yield* hold(lock)
+      const waiting = yield* Effect.forkChild(lock.withLock(Effect.void))
+      yield* TestClock.adjust(0)
+      yield* cluster.objects.put(resource)
+      yield* TestClock.adjust("1 minute")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* release
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(waiting)
+    }))
+
   it.effect("can still be told that it has lost the lock, if it has", () =>
     Effect.gen(function*() {
       const cluster = yield* makeCluster()
