@@ -85,7 +85,7 @@ export class HeldLock extends Context.Service<HeldLock, {
    * and made exactly once. Writes and renewals take turns.
    *
    * Fails with `OperationsRefused` if the lock is held and the operations cannot be made, with `LockLost` if it is not held, with
-   * `InvalidConfig` if they touch the lock's own annotation, and with `KubeError` `Invalid` if the server would not store the
+   * `InvalidConfig` if they touch the lock's own annotation or are no JSON Patch, and with `KubeError` `Invalid` if the server would not store the
    * result.
    *
    * **Gotchas**

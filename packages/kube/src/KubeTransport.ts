@@ -89,7 +89,7 @@ export interface KubeTransportOptions {
    * A caller in a hurry allows less with {@link RequestTimeout}.
    */
   readonly requestTimeout?: Duration.Input | undefined
-  /** The `User-Agent`, which shows in the API server's audit log. Default: `kubelock/` and the version. */
+  /** The `User-Agent`, which shows in the API server's audit log: ASCII, at most 1000 characters. Default: `kubelock/` and the version. */
   readonly userAgent?: string | undefined
 }
 
@@ -146,7 +146,7 @@ export const RequestTimeout: Context.Reference<Duration.Duration> = Context.Refe
  * @since 0.1.0
  */
 export class KubeTransport extends Context.Service<KubeTransport, {
-  /** Sends the request and reads the whole answer. Any status other than 2xx is a failure. */
+  /** Sends the request and reads the whole answer. Any status other than 2xx, and an answer of more than 8 MiB, are failures. */
   readonly request: (request: KubeRequest) => Effect.Effect<KubeResponse, KubeError>
   /**
    * Sends the request and reads the answer line by line for as long as it lasts, as a watch's. Any status other than 2xx, a

@@ -29,7 +29,7 @@ export interface LockTarget {
 
 /** Whose lock. @category models @since 0.1.0 */
 export interface OwnerTarget extends LockTarget {
-  /** Any string, also the empty one. Default: this process's own, see `Identity`. */
+  /** Any string of at most 262,144 characters, also the empty one. Default: this process's own, see `Identity`. */
   readonly owner?: string | undefined
 }
 
