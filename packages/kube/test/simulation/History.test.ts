@@ -273,6 +273,12 @@ describe("a history", () => {
     ])).toEqual([])
   })
 
+  it.each(["crash", "termination"])("need not serve those who are no more after a %s", (kind) => {
+    const over = [asked(0, section("A")), { _tag: "Fault", atMillis: 5, kind, on: "A" }] as const
+    expect(problems(over, {}, { freeMillisAtMost: 100 })).toEqual([])
+    expect(problems(over.slice(0, 1), {}, { freeMillisAtMost: 100 })).toHaveLength(1)
+  })
+
   it("may keep those waiting whose own process has not left the lock", () => {
     const untilLate = [
       changed(10, {}, held),

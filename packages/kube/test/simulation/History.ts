@@ -384,7 +384,7 @@ const unserved = ({ endedAtMillis, happenings }: History, { freeMillisAtMost, lo
         inside.delete(one.section.client)
         leftAtMillis.set(one.section.client, one.atMillis)
       }
-      if (one._tag === "Fault" && one.kind === "crash") {
+      if (one._tag === "Fault" && (one.kind === "crash" || one.kind === "termination")) {
         for (const [number, { section }] of waiting) if (section.client === one.on) waiting.delete(number)
       }
       if (one._tag === "Changed") {

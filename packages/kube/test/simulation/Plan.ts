@@ -65,13 +65,21 @@ export const events = [
   /** A person breaks the lock. */
   "break",
   /** The object is deleted, and made again. */
-  "deletion"
+  "deletion",
+  /** A process is told to end, and does; another takes its place. */
+  "termination"
 ] as const
 
 export type EventKind = typeof events[number]
 
 /** What leaves the ways to the server in peace: what happens there must then be known, and made use of, soon. */
-const harmless: ReadonlySet<string> = new Set<EventKind>(["crash", "clock set", "break", "history forgotten"])
+const harmless: ReadonlySet<string> = new Set<EventKind>([
+  "crash",
+  "clock set",
+  "break",
+  "history forgotten",
+  "termination"
+])
 
 export interface ClientPlan {
   readonly kind: "ours" | "go"

@@ -35,7 +35,10 @@ interface Running {
   readonly name: string
   readonly clock: ProcessClock.ProcessClock
   readonly network: SimulatedNetwork.SimulatedNetwork
-  isOver: boolean
+  /** It was told to. */
+  isEnding: boolean
+  /** Tells it to end. */
+  terminate: Effect.Effect<void>
 }
 
 /** The person who breaks locks. */
@@ -112,7 +115,7 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
         }
       }
     })
-    return { plan: clientPlan, name, clock, network, isOver: false }
+    return { plan: clientPlan, name, clock, network, isEnding: false, terminate: Effect.void }
   }
 
   /** Runs under a process's own clocks, with its own chance, its logs heard; not waited for by anybody. */
@@ -352,15 +355,15 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
       const program = running.plan.kind === "ours" ? ours(running) : goProgram(running)
       const whole = Effect.onExit(program, (exit) =>
         Effect.sync(() => {
-          running.isOver = true
           processes.delete(running)
           happened(
-            Exit.isSuccess(exit)
+            Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)
               ? { _tag: "Ended", client: running.name }
               : { _tag: "Said", client: running.name, level: "Fatal", text: Cause.pretty(exit.cause) }
           )
         }))
-      yield* Effect.forkDetach(within(running)(whole))
+      const fiber = yield* Effect.forkDetach(within(running)(whole))
+      running.terminate = Effect.sync(() => fiber.interruptUnsafe())
     })
 
   // ── what happens to them ──
@@ -368,7 +371,7 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
   let restarts = 0
   const eventDice = diceOf(`${plan.seed} events`)
   const victim = () => {
-    const living = Array.from(processes)
+    const living = Array.from(processes).filter(({ isEnding }) => !isEnding)
     return living.length === 0 ? undefined : living[eventDice.between(0, living.length - 1)]
   }
   const fault = (kind: EventKind, on = "") => happened({ _tag: "Fault", kind, on })
@@ -407,6 +410,12 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
         running.clock.end()
         running.network.cut()
         processes.delete(running)
+        return yield* start(begin(running.plan, `${running.plan.name}.${++restarts}`))
+      case "termination":
+        if (running === undefined) return
+        fault(kind, running.name)
+        running.isEnding = true
+        yield* running.terminate
         return yield* start(begin(running.plan, `${running.plan.name}.${++restarts}`))
       case "clock set":
         if (running === undefined) return
