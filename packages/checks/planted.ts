@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { execPath, exit } from "node:process"
 
-// The rarest is found within 600.
+// The rarest is found within 1,000.
 const seeds = 3_000
 
 const root = resolve(import.meta.dirname, "../..")
