@@ -273,6 +273,13 @@ describe("a history", () => {
     ])).toEqual([])
   })
 
+  it("may have a lock taken from a process that has stood still, and left behind by none", () => {
+    const pause: Happening = { _tag: "Fault", atMillis: 20, kind: "pause", on: "A" }
+    const taken = changed(2_000, held, { [key("x")]: record("B", 2_000) }, { by: "B" })
+    expect(problems([changed(10, {}, held), pause, taken])).toEqual([])
+    expect(problems([changed(10, {}, held), pause], { last: held })).toHaveLength(1)
+  })
+
   it.each(["crash", "termination"])("need not serve those who are no more after a %s", (kind) => {
     const over = [asked(0, section("A")), { _tag: "Fault", atMillis: 5, kind, on: "A" }] as const
     expect(problems(over, {}, { freeMillisAtMost: 100 })).toEqual([])

@@ -323,11 +323,11 @@ const leftBehind = (
   locks.flatMap((lock) => {
     /** By which request each acquisition's record was first and last written. */
     const writes = new Map<string, { readonly firstAtMillis: number; readonly isAstray: boolean }>()
-    const tellsOf = (record: LockRecord.LockRecord, what: string) => {
+    const tellsOf = (record: LockRecord.LockRecord, what: string, excuses: ReadonlyArray<string>) => {
       const client = clientOf(record)
       const { firstAtMillis = 0, isAstray = false } = writes.get(record.id ?? record.owner) ?? {}
       const isExplained = isAstray || client.startsWith("G") || happenings.some((one) =>
-        (one._tag === "Fault" && one.kind === "crash" && one.on === client) ||
+        (one._tag === "Fault" && excuses.includes(one.kind) && one.on === client) ||
         (one._tag === "Said" && one.client === client && one.atMillis >= firstAtMillis &&
           tellsOfALockLeftBehind(one.text))
       )
@@ -343,13 +343,14 @@ const leftBehind = (
       }
       return before === undefined || after === undefined || isSame(before, after)
         ? []
-        : tellsOf(before, ` until ${one.by} took it at ${one.atMillis} ms`)
+        // Who has stood still in the meantime finds nothing any more that it would have to give back.
+        : tellsOf(before, ` until ${one.by} took it at ${one.atMillis} ms`, ["crash", "pause"])
     })
     const record = recordOf(last, lock)
     if (record === undefined) return replaced
     const isExpired = LockRecord.expiresAtNanos(record) < BigInt(endedAtMillis) * 1_000_000n
     return isExpired
-      ? [...replaced, ...tellsOf(record, "")]
+      ? [...replaced, ...tellsOf(record, "", ["crash"])]
       : [...replaced, `the lock ${lock} of ${record.owner} is still held in the end`]
   })
 
