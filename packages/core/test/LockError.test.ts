@@ -104,6 +104,13 @@ describe("errors", () => {
     )
   })
 
+  it("has a text for the first and the last instant that there is one for", () => {
+    const said = (createdAtNanos: bigint, ttlNanos: bigint) =>
+      new NotFound({ ...where, expired: { ...holder, createdAtNanos, ttlNanos } }).message
+    expect(said(-62_135_596_800_000_000_000n, -31_622_400_000_000_000n)).toContain("until 0000-01-01T00:00:00Z")
+    expect(said(253_402_300_799_999_999_998n, 1n)).toContain("until 9999-12-31T23:59:59.999999999Z")
+  })
+
   it("shows an owner on one line, whoever made it up, and of a long one the beginning", () => {
     const owner = "\u001b\u009b\u202e\u2028".padEnd(100_000, "x")
     const { message } = new AlreadyExists({ ...where, holder: { ...holder, owner }, nowNanos })
@@ -113,6 +120,8 @@ describe("errors", () => {
 
   it.each([
     ["x".repeat(100_000), `${"x".repeat(1_000)}…`],
+    ["x".repeat(1_000), "x".repeat(1_000)],
+    [null, "null"],
     [-0, "-0"],
     [{ seconds: 5n }, `{"seconds":"5"}`],
     [Object.create(null), "{}"],
