@@ -10,8 +10,9 @@ const statesAtMost = 1_000_000
 describe("whatever happens between", () => {
   it.each(Object.entries(Worlds.complete))(
     "%s: nobody holds the lock beside another, tokens rise, nothing is left",
-    (_, config) => {
-      const { isComplete, violation } = search(Protocol.world(config), statesAtMost)
+    (name, config) => {
+      const { depth, isComplete, states, violation } = search(Protocol.world(config), statesAtMost)
+      console.log(`${name}: ${states} states, ${depth} steps deep`)
       expect(violation).toBeUndefined()
       expect(isComplete).toBe(true)
     }

@@ -281,7 +281,7 @@ export const world = (config: Config): World<State> => {
     const client = state.clients[index]!
     const after = { ...state, losses: state.losses + 1 }
     // Go's library returns the error. Whether its caller holds the lock then, it does not know: it does not work under it.
-    if (client.kind === "go") return replace(after, index, { flight: undefined, go: undefined })
+    if (client.kind === "go") return replace(after, index, { flight: undefined, go: undefined, goHoldsUntil: 0 })
     if (client.machine === undefined) {
       return replace({ ...after, isHaunted: true }, index, { flight: undefined, undo: client.undo.slice(1) })
     }

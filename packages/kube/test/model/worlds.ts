@@ -45,7 +45,22 @@ export const complete: Readonly<Record<string, Config>> = {
     acquisitionsPerClient: 2,
     renewalsPerAcquisition: 0
   },
-  "two that want two locks at once": { ...base, locks: ["x", "y"], renewalsPerAcquisition: 0, skew: 0, until: 3 }
+  "one and a Go program, and one request or answer that is lost": {
+    ...base,
+    clients: ["go", "ours"],
+    takeoverDelay: 1,
+    losses: 1,
+    until: 3
+  },
+  "two that want two locks at once": { ...base, locks: ["x", "y"], renewalsPerAcquisition: 0, skew: 0, until: 3 },
+  "two that want two locks at once, and one request or answer that is lost or late": {
+    ...base,
+    locks: ["x", "y"],
+    renewalsPerAcquisition: 0,
+    losses: 1,
+    skew: 0,
+    until: 2
+  }
 }
 
 /** What is too large to be searched to its end: as far as one has time for. */
