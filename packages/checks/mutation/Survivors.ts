@@ -3,6 +3,12 @@ import type { Explanation } from "./Verdict.ts"
 
 const core: ReadonlyArray<Explanation> = [
   {
+    file: "packages/core/src/LockError.ts",
+    line: `if (typeof value === "object" && value !== null) {`,
+    change: "value !== null → true",
+    because: "null is the same text either way"
+  },
+  {
     file: "packages/core/src/LockRecord.ts",
     line: `if (!value.startsWith("\\"")) return refuse("owner is not a string")`,
     change: `value.startsWith("\\"") → value.endsWith("\\"")`,

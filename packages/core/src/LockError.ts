@@ -233,7 +233,7 @@ const show = (value: unknown): string => {
 
 const showWhole = (value: unknown): string => {
   if (Duration.isDuration(value)) return Duration.format(value)
-  if (typeof value === "object") {
+  if (typeof value === "object" && value !== null) {
     return JSON.stringify(value, (_, part: unknown) => typeof part === "bigint" ? String(part) : part)
   }
   return Object.is(value, -0) ? "-0" : String(value)
