@@ -88,6 +88,25 @@ describe("an acquisition that was interrupted", () => {
     }))
 })
 
+describe("what is given back", () => {
+  it.effect("is each by itself where not all is there, however late that is found out", () =>
+    Effect.gen(function*() {
+      const removed: Array<string> = []
+      const attempts = over({
+        edit: (_, edits) =>
+          edits.length === 1
+            ? Effect.sync(() => {
+              removed.push(edits[0]!.key)
+              return after
+            })
+            : Effect.delay(new AnnotationEdit.EditRefused({ keys: [] }), "1 minute")
+      })
+      const edits = names.map((name) => ({ key: LockName.toKey(name), expected: undefined, value: "a record" }))
+      yield* outlast(yield* Effect.forkChild(attempts.giveBack(resource, edits)))
+      assert.deepStrictEqual(removed, names.map(LockName.toKey))
+    }))
+})
+
 describe("a write that failed", () => {
   const conflicts = Effect.map(
     Metric.snapshot,

@@ -166,24 +166,24 @@ export const make = (store: AnnotationStore["Service"]) => {
   ) {
     const removals = edits.map(({ key, value }) => ({ key, expected: value, value: undefined }))
     let problem: KubeError | undefined
-    /** Whether all of them were there. */
-    const remove = (removals: ReadonlyArray<AnnotationEdit.AnnotationEdit>) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function*() {
-          const backoff = yield* RetryPolicy.start
-          while (true) {
-            const answer = yield* Effect.result(store.edit(resource, removals))
-            problem = Result.isFailure(answer) && answer.failure instanceof KubeError ? answer.failure : undefined
-            if (problem === undefined) return Result.isSuccess(answer)
-            yield* restore(backoff(problem))
-          }
-        })
-      )
-    // Somebody may have broken one, and the others are no less left behind.
-    const removeAll = Effect.flatMap(remove(removals), (isDone) =>
-      isDone || removals.length === 1
-        ? Effect.void
-        : Effect.forEach(removals, (removal) => remove([removal]), { discard: true }))
+    // Only where it pauses after a problem, which is then told of, does it run out of time.
+    const removeAll = Effect.uninterruptibleMask((restore) => {
+      /** Whether all of them were there. */
+      const remove = Effect.fnUntraced(function*(removals: ReadonlyArray<AnnotationEdit.AnnotationEdit>) {
+        const backoff = yield* RetryPolicy.start
+        while (true) {
+          const answer = yield* Effect.result(store.edit(resource, removals))
+          problem = Result.isFailure(answer) && answer.failure instanceof KubeError ? answer.failure : undefined
+          if (problem === undefined) return Result.isSuccess(answer)
+          yield* restore(backoff(problem))
+        }
+      })
+      // Somebody may have broken one, and the others are no less left behind.
+      return Effect.flatMap(remove(removals), (isDone) =>
+        isDone || removals.length === 1
+          ? Effect.void
+          : Effect.forEach(removals, (removal) => remove([removal]), { discard: true }))
+    })
     const atMost = Duration.min(yield* RequestTimeout, giveBackAtMost)
     yield* Effect.ignore(Effect.timeoutOption(removeAll, atMost))
     if (problem === undefined) return
