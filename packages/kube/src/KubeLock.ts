@@ -187,8 +187,7 @@ const make = Effect.gen(function*() {
     const [first] = leases
     if (first === undefined) return
     const resource = first.resource
-    const names = new Set<string>()
-    const twice = leases.find(({ name }) => names.size === names.add(name).size)
+    const twice = firstTwice(leases, ({ name }) => name)
     if (twice !== undefined) {
       return yield* new InvalidConfig({ field: "leases", value: twice.name, problem: "two of them are of this lock" })
     }
@@ -216,8 +215,7 @@ const make = Effect.gen(function*() {
     make: (options) => Effect.map(settingsOf(options), holding.lockOf),
     makeAll: Effect.fnUntraced(function*(options) {
       const all = yield* Effect.forEach(yield* Effect.fromResult(arrayOf("locks", options)), settingsOf)
-      const keys = new Set<string>()
-      const twice = all.find((one) => keys.size === keys.add(Holding.keyOf(one)).size)
+      const twice = firstTwice(all, Holding.keyOf)
       if (twice !== undefined) {
         return yield* new InvalidConfig({ field: "locks", value: twice.name, problem: "it is asked for twice" })
       }
@@ -309,6 +307,17 @@ const arrayOf = <A>(field: string, given: ReadonlyArray<A>): Result.Result<Reado
     (read) =>
       read === undefined ? Result.fail(InvalidConfig.of(field, given, "it must be an array")) : Result.succeed(read)
   )
+
+/** The first whose key another before it has. */
+const firstTwice = <A>(all: ReadonlyArray<A>, keyOf: (one: A) => string): A | undefined => {
+  const keys = new Set<string>()
+  return all.find((one) => {
+    const key = keyOf(one)
+    if (keys.has(key)) return true
+    keys.add(key)
+    return false
+  })
+}
 
 const validateTarget = (target: LockTarget) =>
   Result.gen(function*() {
