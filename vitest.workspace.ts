@@ -27,7 +27,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [
-      ...["core", "kube", "testing", "demo", "checks"].map(project),
+      ...["core", "kube", "testing", "demo", "checks", "bench"].map(project),
       examples,
       ...((process.env["KUBEBUILDER_ASSETS"] ?? "") === "" ? [] : [onRealControlPlane])
     ]

@@ -1,0 +1,5 @@
+/** All that is measured, in the order in which it is told. */
+import type { NodeServices } from "@effect/platform-node"
+import type { Scenario } from "./Scenario.ts"
+
+export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = []
