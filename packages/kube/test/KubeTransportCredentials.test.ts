@@ -101,6 +101,16 @@ describe("credentials", () => {
       ])
     }))
 
+  it.effect("a token file without a name is none, in a file as in a text", () =>
+    Effect.gen(function*() {
+      const server = yield* serveToken(() => "t1")
+      const kubeconfig = Fixture.kubeconfig(cluster(server), { token: "t1", tokenFile: "" })
+      const file = Fixture.write(yield* Fixture.temporaryDirectory, "config", kubeconfig)
+      for (const layer of [KubeTransport.layerText(kubeconfig), KubeTransport.layerFile(file)]) {
+        assert.strictEqual((yield* Fixture.send(Fixture.get).pipe(Effect.provide(layer))).status, 200)
+      }
+    }))
+
   it.effect("a token file that vanished says so", () =>
     Effect.gen(function*() {
       const server = yield* serveToken(() => "t1")

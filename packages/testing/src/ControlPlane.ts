@@ -309,6 +309,8 @@ const httpClientOf = (
   user: Certificates.Certificate
 ): Effect.Effect<HttpClient.HttpClient, never, Scope.Scope> =>
   NodeHttpClient.makeDispatcherOptions({
+    // Destroyed under a request, a connection of HTTP/2 takes the whole process with it.
+    allowH2: false,
     connect: { ca: authority.certificatePem, cert: user.certificatePem, key: user.privateKeyPem }
   }).pipe(
     Effect.flatMap((dispatcher) =>

@@ -219,7 +219,8 @@ const decodeKubeconfig = Schema.decodeUnknownResult(Kubeconfig)
 const addTokenFiles = (config: KubeConfig, entries: NonNullable<typeof Kubeconfig.Type.users>): void => {
   config.users = config.users.map((user) => {
     const tokenFile = entries.find(({ name }) => name === user.name)?.user?.tokenFile
-    if (tokenFile === undefined || tokenFile === null) return user
+    // Go does not tell an empty name from none.
+    if (tokenFile === undefined || tokenFile === null || tokenFile === "") return user
     // kubectl prefers the file to a token beside it.
     const { token: _, ...others } = user
     return { ...others, ...fileProvider(tokenFile) }
