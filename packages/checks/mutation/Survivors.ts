@@ -132,13 +132,6 @@ const kube: ReadonlyArray<Explanation> = [
     because: "nobody releases no lock: who asks for none is answered before"
   },
   {
-    file: "packages/kube/src/internal/Lane.ts",
-    line: "if (lane.tenure === undefined || lane.waiting > 0 || !(yield* lane.head.takeIfAvailable(1))) return",
-    change: "lane.tenure === undefined → false",
-    because:
-      "it then is the head for a moment and gives back nothing: only who tries to enter in that very moment could tell"
-  },
-  {
     file: "packages/kube/src/internal/Tasks.ts",
     line: "return leftNanos > 0n ? leftNanos : 0n",
     change: "leftNanos > 0n → leftNanos >= 0n",

@@ -215,7 +215,7 @@ const make = Effect.gen(function*() {
     make: (options) => Effect.map(settingsOf(options), holding.lockOf),
     makeAll: Effect.fnUntraced(function*(options) {
       const all = yield* Effect.forEach(yield* Effect.fromResult(arrayOf("locks", options)), settingsOf)
-      const twice = firstTwice(all, Holding.keyOf)
+      const twice = firstTwice(all, ({ key }) => key)
       if (twice !== undefined) {
         return yield* new InvalidConfig({ field: "locks", value: twice.name, problem: "it is asked for twice" })
       }

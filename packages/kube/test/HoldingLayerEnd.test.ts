@@ -68,6 +68,25 @@ describe("when its layer ends", () => {
       assert.deepStrictEqual(yield* cluster.annotations, {})
     }))
 
+  it.effect("one who waits behind another fiber of its process begins nothing, and leaves nothing", () =>
+    Effect.gen(function*() {
+      const cluster = yield* makeCluster()
+      const process = yield* cluster.start("p")
+      const sections = makeSections()
+      const lock = yield* process.make()
+      const first = yield* Effect.forkDetach(Effect.flip(lock.withLock(Effect.never)))
+      yield* TestClock.adjust(0)
+      const second = yield* Effect.forkDetach(lock.withLock(sections.by("p", Effect.never)))
+      yield* TestClock.adjust(0)
+      yield* process.end
+      assert.strictEqual((yield* Fiber.join(first))._tag, "LockLost")
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(second)))
+      const third = yield* Effect.forkDetach(lock.withLock(sections.by("p", Effect.never)))
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(third)))
+      assert.deepStrictEqual(sections.entered, [])
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+
   it.effect.each(["acquire", "tryAcquire"] as const)(
     "it waits for what is on its way, and gives it back (%s)",
     (how) =>

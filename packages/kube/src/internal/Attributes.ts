@@ -27,6 +27,9 @@ export const ofLocks = (locks: ReadonlyArray<Named>) => {
   }
 }
 
+/** What names locks that are held. */
+export type OfHeld = ReturnType<typeof ofHeld>
+
 /** Of locks that are held: leases, or what is held of managed ones. */
 export const ofHeld = (locks: ReadonlyArray<Named & { readonly fencingToken: bigint }>) => ({
   ...ofLocks(locks),

@@ -48,6 +48,7 @@ import * as Given from "./Given.ts"
 import * as JsonPatch from "./JsonPatch.ts"
 import * as Lane from "./Lane.ts"
 import * as ObjectView from "./ObjectView.ts"
+import type { Instant } from "./Operation.ts"
 import type { Settings } from "./Settings.ts"
 import * as Tenure from "./Tenure.ts"
 import * as Waiting from "./Waiting.ts"
@@ -58,14 +59,23 @@ const idleTimeToLive = Duration.seconds(10)
 /** What one process knows of one object. */
 interface Place {
   readonly view: ObjectView.ObjectView
-  /** The lane of a lock, by its name. */
-  readonly laneOf: (lock: string) => Effect.Effect<Lane.Lane, never, Scope.Scope>
 }
 
-/** A lock that is waited for, and who has it, as far as this process can tell. */
-interface WaitedFor {
-  readonly settings: Settings
-  readonly holder: Holder | undefined
+/** What is asked for at once, and what is the same each time that it is. */
+interface Wish {
+  readonly locks: ReadonlyArray<Settings>
+  /** By object, and in one order for all, so that nobody waits for somebody who waits for them. */
+  readonly groups: ReadonlyArray<ReadonlyArray<Settings>>
+  readonly waitAtMost: Duration.Duration
+}
+
+/** How far somebody has come who wants locks. */
+interface Progress {
+  group: ReadonlyArray<Settings>
+  /** The lane of the group in which they are, or wait. */
+  lane: Lane.Lane | undefined
+  /** Of the group. */
+  settings: Settings
 }
 
 /** A lock that somebody in this process has, until the scope is closed. */
@@ -123,8 +133,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
           resource,
           process,
           sayUnwatched: (error) => sayUnwatched(resource, error)
-        }),
-        laneOf: Lane.makeLanes()
+        })
       }
       return place
     })
@@ -137,6 +146,9 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
   const withinLayer = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.acquireUseRelease(Effect.forkIn(effect, scope, { startImmediately: true }), Fiber.join, Fiber.interrupt)
 
+  const lanes = Lane.make()
+  yield* Scope.addFinalizer(scope, Lane.close(lanes))
+
   const placeOf = Effect.fnUntraced(function*({ resource }: Settings) {
     const { process } = yield* Identity
     return yield* RcMap.get(places, { process, resource })
@@ -148,56 +160,38 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
   })
 
   /** What was taken, kept from now on until the berth is given up or the next in the lane has it. */
-  const keep = Effect.fnUntraced(function*(place: Place, { lane, settings }: Berth, taken: Taken) {
-    const tenure = yield* settings.run(
-      Tenure.make({
-        attempts,
-        scope,
-        taken,
-        terms: settings.terms,
-        view: place.view,
-        afterWrite: checkClock(settings)
-      })
+  const keep = Effect.fnUntraced(function*({ lane, settings }: Berth, taken: Taken) {
+    const { run } = settings
+    const placeScope = yield* Scope.make()
+    const { view } = yield* Scope.provide(placeOf(settings), placeScope)
+    const tenure = yield* run(
+      Tenure.make({ attempts, scope, taken, terms: settings.terms, view, afterWrite: checkClock(settings) })
     )
     // It may be somebody else in the lane who gives it back.
-    lane.tenure = { ...tenure, release: settings.run(tenure.release) }
-  })
-
-  /** What the last head of the lane has left, if it will do. */
-  const isLeftFor = Effect.fnUntraced(function*({ lane: { tenure }, settings }: Berth) {
-    if (tenure === undefined) return false
-    const { owner, record } = tenure.lease()
-    return tenure.remainingNanos(yield* Clock.monotonicTimeNanos) > 0n &&
-      owner === settings.owner && record.ttlNanos === settings.ttl && Equal.equals(tenure.terms, settings.terms)
-  })
-
-  const leave = Effect.fnUntraced(function*({ lane, settings }: Berth, tenure: Tenure.Tenure) {
-    if (lane.tenure !== tenure) return
-    const nowNanos = yield* Clock.monotonicTimeNanos
-    const isYoung = nowNanos - tenure.takenAt.monotonicNanos < Duration.toNanosUnsafe(settings.localHandover)
-    if (lane.waiting === 0 || !isYoung || tenure.remainingNanos(nowNanos) === 0n) yield* Lane.release(lane)
+    const release = Effect.ensuring(run(tenure.release), Scope.close(placeScope, Exit.void))
+    lane.tenure = { ...tenure, release }
   })
 
   /** The lock of a berth, for its section. */
-  const holdBerth = Effect.fnUntraced(function*(berth: Berth) {
-    const { lane, scope, settings: { run } } = berth
+  const hold = Effect.fnUntraced(function*(berth: Berth, outcome: Held["outcome"]): Effect.fn.Return<Held> {
+    const { lane, scope, settings } = berth
+    const { run } = settings
     const tenure = lane.tenure!
-    const startedAtNanos = yield* Clock.monotonicTimeNanos
-    const { fencingToken, id, name, owner, resource } = tenure.lease()
     const clock = yield* Clock.Clock
+    const startedAtNanos = clock.monotonicTimeNanosUnsafe()
+    const { fencingToken, id, name, owner, resource } = tenure.lease()
     let isReleased = false
     const isGivenBack = Latch.makeUnsafe(false)
-    yield* Scope.addFinalizer(
-      scope,
-      Effect.gen(function*() {
-        const nowNanos = yield* Clock.monotonicTimeNanos
-        // One that is lost goes on saying why.
-        isReleased = tenure.remainingNanos(nowNanos) > 0n
-        yield* LockMetrics.heldFor(Duration.nanos(nowNanos - startedAtNanos))
-        yield* leave(berth, tenure)
-        isGivenBack.openUnsafe()
-      })
-    )
+    const giveBack = Effect.suspend(() => {
+      const nowNanos = clock.monotonicTimeNanosUnsafe()
+      // One that is lost goes on saying why.
+      isReleased = tenure.remainingNanos(nowNanos) > 0n
+      return Effect.andThen(
+        LockMetrics.heldFor(Duration.nanos(nowNanos - startedAtNanos)),
+        Effect.andThen(leave(berth, tenure, nowNanos), isGivenBack.open)
+      )
+    })
+    yield* Scope.addFinalizer(scope, giveBack)
 
     const remaining = Effect.map(
       Clock.monotonicTimeNanos,
@@ -222,7 +216,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     const span = yield* Scope.provide(
       Effect.makeSpanScoped("KubeLock.hold", {
         ...(Option.isSome(around) ? { parent: around.value } : { root: true }),
-        attributes: Attributes.ofHeld([tenure.lease()])
+        attributes: tenure.attributes
       }),
       scope
     )
@@ -246,178 +240,170 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
           Effect.flatMap((operations) => whileHeld(run(tenure.write(operations, released))))
         )
     })
-    return { held, span }
+    const onLost = (callback: (error: LockLost) => void) =>
+      tenure.onLost((error) => {
+        if (!isReleased) callback(error)
+      })
+    return { settings, attributes: tenure.attributes, outcome, held, span, onLost }
   })
 
-  /** Waits for locks of one object, and takes them all at once. `sayWaiting` is told how to see for which, and who has it. */
+  /** Takes what other processes may have, for these berths, all at once. */
+  const contend = (berths: ReadonlyArray<Berth>) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const { settings } = berths[0]!
+        const { resource, run } = settings
+        const { view } = yield* placeOf(settings)
+        for (const { lane } of berths) lane.view = view
+        const requests = yield* Effect.forEach(berths, ({ settings }) => requestOf(settings))
+        const taken = yield* run(Waiting.acquire({ attempts, view, resource, requests, restore })).pipe(
+          Effect.catchTag("InvalidConfig", Effect.die),
+          Effect.withSpan("KubeLock.wait", { attributes: Attributes.ofLocks(berths.map(({ settings }) => settings)) })
+        )
+        for (const [index, berth] of berths.entries()) yield* keep(berth, taken[index]!)
+      })
+    ).pipe(Effect.scoped)
+
+  /** Waits for locks of one object, and takes them all at once. */
   const acquireOfOne = Effect.fnUntraced(function*(
     group: ReadonlyArray<Settings>,
-    restore: Restore,
-    sayWaiting: (see: (monotonicNanos: bigint) => WaitedFor) => void
+    scope: Scope.Closeable,
+    progress: Progress,
+    restore: Restore
   ) {
-    const [first] = group
-    if (first === undefined) return []
-    const scope = yield* Effect.scope
-    const place = yield* placeOf(first)
+    const { process } = yield* Identity
     const berths: Array<Berth> = []
-    sayWaiting((monotonicNanos) =>
-      group.map((settings, index): WaitedFor => ({
-        settings,
-        holder: holderOf(place, settings, berths[index], monotonicNanos)
-      }))
-        .find(({ holder }) => holder !== undefined) ?? { settings: first, holder: undefined }
-    )
+    progress.group = group
     for (const settings of group) {
-      const berthScope = yield* Scope.fork(scope)
-      const lane = yield* Scope.provide(place.laneOf(settings.name), berthScope)
-      const berth = { settings, lane, scope: berthScope }
+      const key = `${process} ${settings.key}`
+      progress.settings = settings
+      progress.lane = Lane.find(lanes, key)
+      const lane = yield* Lane.enter(lanes, key, restore)
+      progress.lane = lane
+      const berth = { settings, lane, scope: yield* Scope.fork(scope) }
+      yield* Scope.addFinalizer(berth.scope, Lane.leave(lane))
       berths.push(berth)
-      yield* restore(Scope.provide(Lane.enter(lane), berthScope))
       // Who wants others besides may have to wait for those, and must not keep this one from everybody meanwhile.
-      if (group.length > 1 || !(yield* isLeftFor(berth))) yield* Lane.release(lane)
+      if (group.length > 1 || !isLeftFor(berth, yield* Clock.monotonicTimeNanos)) yield* Lane.release(lane)
     }
     const isLeft = berths.every(({ lane }) => lane.tenure !== undefined)
-    if (!isLeft) {
-      const requests = yield* Effect.forEach(group, requestOf)
-      const taken = yield* first.run(
-        Waiting.acquire({ attempts, view: place.view, resource: first.resource, requests, restore })
-      ).pipe(
-        Effect.catchTag("InvalidConfig", Effect.die),
-        Effect.withSpan("KubeLock.wait", { attributes: Attributes.ofLocks(group) })
-      )
-      for (const [index, berth] of berths.entries()) yield* keep(place, berth, taken[index]!)
-    }
-    const outcome = isLeft ? "handed over" as const : "acquired" as const
-    return yield* Effect.forEach(berths, (berth) => Effect.map(holdBerth(berth), (held) => ({ ...held, outcome })))
+    if (!isLeft) yield* restore(withinLayer(contend(berths)))
+    const outcome = isLeft ? "handed over" : "acquired"
+    const held: Array<Held> = []
+    for (const berth of berths) held.push(yield* hold(berth, outcome))
+    return held
   })
-
-  /** Waits for all the locks, object by object and in an order that all share, and holds them until the scope is closed. */
-  const acquireAll = (all: ReadonlyArray<Settings>): Effect.Effect<ReadonlyArray<Held>, NotAcquired, Scope.Scope> =>
+  /** Waits for all the locks, object by object, and holds them until the scope is closed. */
+  const acquireAll = (
+    { groups, locks, waitAtMost }: Wish,
+    scope: Scope.Closeable
+  ): Effect.Effect<ReadonlyArray<Held>, NotAcquired> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const startedAtNanos = yield* Clock.monotonicTimeNanos
-        const mine = yield* Scope.fork(yield* Effect.scope)
-        let waitedFor: (nowNanos: bigint) => WaitedFor = () => ({ settings: all[0]!, holder: undefined })
-        const groups = groupsOf(all)
+        const progress: Progress = { group: [], lane: undefined, settings: locks[0]! }
+        const all: Array<Held> = []
         const taking = Effect.uninterruptibleMask((restore) =>
-          Effect.forEach(groups, (group) =>
-            acquireOfOne(group, restore, (see) => {
-              waitedFor = see
-            }))
+          Effect.gen(function*() {
+            for (const group of groups) all.push(...yield* acquireOfOne(group, scope, progress, restore))
+          })
         )
-        const waitAtMost = all.map(({ waitAtMost }) => waitAtMost).reduce(Duration.min, Duration.infinity)
-        const timedOut = Effect.flatMap(now, ({ monotonicNanos, wallNanos: nowNanos }) => {
-          const { holder, settings: { name, owner, resource } } = waitedFor(monotonicNanos)
-          return Effect.fail(
-            new WaitTimeout({
-              lock: name,
-              resource: ResourceRef.describe(resource),
-              owner,
-              waited: waitAtMost,
-              nowNanos,
-              ...(holder === undefined ? undefined : { holder })
-            })
-          )
-        })
+        const timedOut = Effect.flatMap(
+          now,
+          (now) => Effect.fail(timeoutOf(progress, waitAtMost, now))
+        )
         const inTime = Duration.isFinite(waitAtMost)
           ? Effect.timeoutOrElse(taking, { duration: waitAtMost, orElse: () => timedOut })
           : taking
-        const held = yield* restore(withinLayer(Scope.provide(inTime, mine))).pipe(
-          Effect.onError((cause) =>
-            Effect.andThen(
-              Effect.forEach(all, () => LockMetrics.acquired(outcomeOf(cause)), { discard: true }),
-              Scope.close(mine, Exit.failCause(cause))
-            )
-          )
-        )
+        yield* Effect.onError(restore(inTime), (cause) =>
+          Effect.andThen(
+            Effect.forEach(locks, () => LockMetrics.acquired(outcomeOf(cause)), { discard: true }),
+            Scope.close(scope, Exit.failCause(cause))
+          ))
         const waited = Duration.nanos((yield* Clock.monotonicTimeNanos) - startedAtNanos)
-        for (const { outcome } of held.flat()) {
+        for (const { outcome } of all) {
           yield* LockMetrics.acquired(outcome)
           yield* LockMetrics.waited(waited)
         }
-        const byKey = new Map(held.flat().map((one) => [keyOf(one.held), one]))
-        const inOrder = all.map((settings) => byKey.get(keyOf(settings))!)
-        yield* Effect.annotateCurrentSpan(Attributes.ofHeld(inOrder.map(({ held }) => held)))
+        const inOrder = locks.map((settings) => all.find((held) => held.settings === settings)!)
+        yield* Effect.annotateCurrentSpan(attributesOf(inOrder))
         return inOrder
       })
     )
 
   /** Takes the lock if it is free, and nobody in this process waits for it. */
-  const tryAcquire = (settings: Settings): Effect.Effect<Option.Option<Held>, Unwaited, Scope.Scope> =>
+  const tryAcquire = (
+    settings: Settings,
+    scope: Scope.Closeable
+  ): Effect.Effect<Option.Option<Held>, Unwaited> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
-        const mine = yield* Scope.fork(yield* Effect.scope)
-        const taking = Effect.uninterruptibleMask((restore) =>
-          Effect.gen(function*() {
-            const place = yield* placeOf(settings)
-            const berth = { settings, lane: yield* place.laneOf(settings.name), scope: mine }
-            if (!(yield* Lane.enterIfEmpty(berth.lane))) return undefined
-            const requests = [yield* requestOf(settings)]
-            const answer = yield* Effect.result(
-              settings.run(attempts.acquire({ resource: settings.resource, requests, believed: {}, restore })).pipe(
-                Effect.catchTag("InvalidConfig", Effect.die)
-              )
-            )
-            if (Result.isFailure(answer)) return isHeld(answer.failure) ? undefined : yield* answer.failure
-            yield* keep(place, berth, answer.success[0]!)
-            return yield* holdBerth(berth)
-          })
+        const { process } = yield* Identity
+        const lane = yield* Lane.enterIfEmpty(lanes, `${process} ${settings.key}`)
+        if (lane === undefined) return undefined
+        const berth = { settings, lane, scope }
+        yield* Scope.addFinalizer(scope, Lane.leave(lane))
+        const isTaken = yield* restore(withinLayer(tryToTake(berth)))
+        return isTaken ? yield* hold(berth, "acquired") : undefined
+      }).pipe(
+        Effect.onError((cause) =>
+          Effect.andThen(LockMetrics.acquired(outcomeOf(cause)), Scope.close(scope, Exit.failCause(cause)))
+        ),
+        Effect.flatMap(Effect.fnUntraced(function*(one) {
+          yield* LockMetrics.acquired(one === undefined ? "unavailable" : "acquired")
+          if (one === undefined) yield* Scope.close(scope, Exit.void)
+          else yield* Effect.annotateCurrentSpan(one.attributes)
+          return Option.fromUndefinedOr(one)
+        }))
+      )
+    )
+
+  const tryToTake = (berth: Berth) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const { resource, run } = berth.settings
+        const requests = [yield* requestOf(berth.settings)]
+        const answer = yield* Effect.result(
+          run(attempts.acquire({ resource, requests, believed: {}, restore })).pipe(
+            Effect.catchTag("InvalidConfig", Effect.die)
+          )
         )
-        const one = yield* Effect.onError(
-          restore(withinLayer(Scope.provide(taking, mine))),
-          (cause) => Effect.andThen(LockMetrics.acquired(outcomeOf(cause)), Scope.close(mine, Exit.failCause(cause)))
-        )
-        yield* LockMetrics.acquired(one === undefined ? "unavailable" : "acquired")
-        if (one === undefined) yield* Scope.close(mine, Exit.void)
-        else yield* Effect.annotateCurrentSpan(Attributes.ofHeld([one.held]))
-        return Option.fromUndefinedOr(one)
+        if (Result.isFailure(answer)) return isHeld(answer.failure) ? false : yield* answer.failure
+        yield* keep(berth, answer.success[0]!)
+        return true
       })
     )
 
-  /** Runs a section under a lock, if it was got, and interrupts it when the lock is lost. */
-  const under = <A, E, R, E2>(
-    got: Effect.Effect<Option.Option<Held>, E2, Scope.Scope>,
-    section: Effect.Effect<A, E, R>
-  ): Effect.Effect<Option.Option<A>, E | E2 | LockLost, Exclude<R, HeldLock>> =>
-    Effect.acquireUseRelease(
-      Scope.make(),
-      (scope) =>
-        Effect.flatMap(
-          Scope.provide(got, scope),
-          Option.match({
-            onNone: () => Effect.succeedNone,
-            onSome: ({ held, span }) =>
-              // In this order: under a lock that is lost already, nothing is begun.
-              Effect.raceFirst(held.lost, section).pipe(
-                Effect.provideService(HeldLock, held),
-                Effect.withParentSpan(span),
-                Effect.asSome
-              )
-          })
-        ),
-      Scope.close
-    )
-
-  const spanned = (all: ReadonlyArray<Settings>) =>
-    Effect.withSpan("KubeLock.acquire", { attributes: Attributes.ofLocks(all) })
+  const spanned = (locks: ReadonlyArray<Settings>) =>
+    Effect.withSpan("KubeLock.acquire", { attributes: Attributes.ofLocks(locks) }, { captureStackTrace: false })
 
   const lockOf = (settings: Settings): ManagedLock => {
     const { name, owner, resource } = settings
-    const one = Effect.map(spanned([settings])(acquireAll([settings])), ([held]) => held!)
-    const perhaps = spanned([settings])(tryAcquire(settings))
+    const wish = wishOf([settings])
+    const span = spanned([settings])
+    const one = (scope: Scope.Closeable) => span(Effect.map(acquireAll(wish, scope), ([held]) => held!))
+    const perhaps = (scope: Scope.Closeable) => span(tryAcquire(settings, scope))
     return {
       resource,
       name,
       owner,
-      acquire: Effect.map(one, ({ held }) => held),
-      tryAcquire: Effect.map(perhaps, Option.map(({ held }) => held)),
-      withLock: (section) => Effect.map(under(Effect.asSome(one), section), Option.getOrThrow),
-      withLockIfAvailable: (section) => under(perhaps, section)
+      acquire: Effect.map(inScope(one), ({ held }) => held),
+      tryAcquire: Effect.map(inScope(perhaps), Option.map(({ held }) => held)),
+      withLock: (section) => inOwnScope((scope) => Effect.flatMap(one(scope), (held) => under(held, section))),
+      withLockIfAvailable: (section) =>
+        inOwnScope((scope) =>
+          Effect.flatMap(
+            perhaps(scope),
+            Option.match({ onNone: () => Effect.succeedNone, onSome: (held) => Effect.asSome(under(held, section)) })
+          )
+        )
     }
   }
 
-  const locksOf = (all: ReadonlyArray<Settings>): ManagedLocks => {
-    const acquired = Effect.map(spanned(all)(acquireAll(all)), (held) => held.map(({ held }) => held))
+  const locksOf = (locks: ReadonlyArray<Settings>): ManagedLocks => {
+    const wish = wishOf(locks)
+    const span = spanned(locks)
+    const acquired = inScope((scope) => Effect.map(span(acquireAll(wish, scope)), (all) => all.map(({ held }) => held)))
     return {
       acquireAll: acquired,
       withLocks: (section) =>
@@ -436,11 +422,68 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
   return { lockOf, locksOf }
 })
 
-/** A lock, and the span of its being held. */
+/** Whether the last head of the lane has left what will do. */
+const isLeftFor = ({ lane: { tenure }, settings }: Berth, nowNanos: bigint): boolean => {
+  if (tenure === undefined) return false
+  const { owner, record } = tenure.lease()
+  return tenure.remainingNanos(nowNanos) > 0n && owner === settings.owner && record.ttlNanos === settings.ttl &&
+    Equal.equals(tenure.terms, settings.terms)
+}
+
+/** Leaves what is held to the next in the lane, or gives it back. */
+const leave = ({ lane, settings }: Berth, tenure: Tenure.Tenure, nowNanos: bigint): Effect.Effect<void> => {
+  if (lane.tenure !== tenure) return Effect.void
+  const isYoung = nowNanos - tenure.takenAt.monotonicNanos < Duration.toNanosUnsafe(settings.localHandover)
+  const isLeft = lane.queue.size > 0 && isYoung && tenure.remainingNanos(nowNanos) > 0n
+  return isLeft ? Effect.void : Lane.release(lane)
+}
+
+/** A lock as it was asked for, how it was got, and the span of its being held. */
 export interface Held {
+  readonly settings: Settings
+  readonly attributes: Attributes.OfHeld
+  readonly outcome: "acquired" | "handed over"
   readonly held: HeldLock["Service"]
   readonly span: Tracer.Span
+  /** Calls back when the lock is lost before it is given back, or at once if it is, until what it returns is called. */
+  readonly onLost: (callback: (error: LockLost) => void) => () => void
 }
+
+const attributesOf = (held: ReadonlyArray<Held>): Attributes.OfHeld =>
+  held.length === 1 ? held[0]!.attributes : Attributes.ofHeld(held.map(({ held }) => held))
+
+/** Runs a section under a lock, and interrupts it when the lock is lost. Under one that is lost already nothing is begun. */
+const under = <A, E, R>(
+  { held, onLost, span }: Held,
+  section: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | LockLost, Exclude<R, HeldLock>> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      let lost = undefined as LockLost | undefined
+      let running = undefined as Fiber.Fiber<A, E> | undefined
+      const forget = onLost((error) => {
+        lost = error
+        running?.interruptUnsafe()
+      })
+      if (lost !== undefined) return yield* lost
+      // Not a race, which takes a second fiber: sections are many, and losses few.
+      const fiber = running = yield* Effect.forkChild(section, { startImmediately: true })
+      if (lost !== undefined) fiber.interruptUnsafe()
+      const exit = yield* Effect.exit(Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber)))
+      forget()
+      return yield* lost ?? exit
+    })
+  ).pipe(Effect.provideService(HeldLock, held), Effect.withParentSpan(span))
+
+/** In a part of the scope at hand. */
+const inScope = <A, E>(use: (scope: Scope.Closeable) => Effect.Effect<A, E>): Effect.Effect<A, E, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.flatMap(Effect.scope, Scope.fork), (scope) => restore(use(scope)))
+  )
+
+/** In a scope of its own, that ends with it. */
+const inOwnScope = <A, E, R>(use: (scope: Scope.Closeable) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(Scope.make(), use, Scope.close)
 
 type Unwaited = Exclude<NotAcquired, WaitTimeout>
 
@@ -455,33 +498,51 @@ const outcomeOf = (cause: Cause.Cause<NotAcquired>): LockMetrics.AcquisitionOutc
       onSome: ({ _tag }) => _tag === "WaitTimeout" ? "timed out" : "failed"
     })
 
-/** Tells locks apart. */
-export const keyOf = ({ name, resource }: { readonly name: string; readonly resource: ResourceRef.ResourceRef }) =>
-  `${ResourceRef.toPath(resource)} ${name}`
-
-/** By object, and in one order for all, so that nobody waits for somebody who waits for them. */
-const groupsOf = (all: ReadonlyArray<Settings>): ReadonlyArray<ReadonlyArray<Settings>> => {
-  const inOrder = all.toSorted((left, right) => keyOf(left) < keyOf(right) ? -1 : 1)
-  return Object.values(Object.groupBy(inOrder, ({ resource }) => ResourceRef.toPath(resource))).map((group) => group!)
+const wishOf = (locks: ReadonlyArray<Settings>): Wish => {
+  const inOrder = locks.toSorted((left, right) => left.key < right.key ? -1 : 1)
+  return {
+    locks,
+    groups: Object.values(Object.groupBy(inOrder, ({ resource }) => ResourceRef.toPath(resource))).map((group) =>
+      group!
+    ),
+    waitAtMost: locks.map(({ waitAtMost }) => waitAtMost).reduce(Duration.min, Duration.infinity)
+  }
 }
 
-/** Who has a lock, as far as this process can tell. */
-const holderOf = (
-  { view }: Place,
-  { name }: Settings,
-  berth: Berth | undefined,
+const timeoutOf = (
+  { group, lane, settings }: Progress,
+  waited: Duration.Duration,
+  { monotonicNanos, wallNanos: nowNanos }: Instant
+): WaitTimeout => {
+  const waitedFor = lane === undefined ? undefined : waitedForIn(lane, settings, group, monotonicNanos)
+  const { name, owner, resource } = waitedFor?.settings ?? settings
+  return new WaitTimeout({
+    lock: name,
+    resource: ResourceRef.describe(resource),
+    owner,
+    waited,
+    nowNanos,
+    ...(waitedFor === undefined ? undefined : { holder: waitedFor.holder })
+  })
+}
+
+/** Which lock keeps somebody waiting in a lane, and who has it, as far as this process can tell. */
+const waitedForIn = (
+  { tenure, view }: Lane.Lane,
+  settings: Settings,
+  group: ReadonlyArray<Settings>,
   monotonicNanos: bigint
-): Holder | undefined => {
-  const tenure = berth?.lane.tenure
+): { readonly settings: Settings; readonly holder: Holder } | undefined => {
   if (tenure !== undefined && tenure.remainingNanos(monotonicNanos) > 0n) {
-    return LockRecord.holderOf(tenure.lease().record)
+    return { settings, holder: LockRecord.holderOf(tenure.lease().record) }
   }
-  const latest = view.latest()
-  const text = latest?._tag === "Present"
-    ? AnnotationEdit.get(latest.object.annotations, LockName.toKey(name))
-    : undefined
-  const record = text === undefined ? undefined : Result.getOrUndefined(LockRecord.parse(text))
-  return record === undefined ? undefined : LockRecord.holderOf(record)
+  const latest = view?.latest()
+  if (latest?._tag !== "Present") return undefined
+  return group.flatMap((settings) => {
+    const text = AnnotationEdit.get(latest.object.annotations, LockName.toKey(settings.name))
+    const record = text === undefined ? undefined : Result.getOrUndefined(LockRecord.parse(text))
+    return record === undefined ? [] : [{ settings, holder: LockRecord.holderOf(record) }]
+  })[0]
 }
 
 // Deeper than any object, and not too deep to be looked at.

@@ -1,69 +1,91 @@
 /**
  * The fibers of one process that want one lock: in order, one at a time. The first contends with other processes; those behind it
  * may be left what it took.
+ *
+ * All this is for where nothing but `restore` lets interruption in.
  */
-import { Effect, type Scope, Semaphore } from "effect"
+import { Effect, Latch } from "effect"
+import type { Restore } from "./Attempts.ts"
+import type { ObjectView } from "./ObjectView.ts"
 import type { Tenure } from "./Tenure.ts"
+
+/** The lanes of a layer, each there for as long as it has a head. */
+export interface Lanes {
+  readonly byKey: Map<string, Lane>
+  /** Nobody gets a lock any more. */
+  isClosed: boolean
+}
 
 /** The fibers that want one lock. */
 export interface Lane {
-  readonly head: Semaphore.Semaphore
-  /** How many wait to be the head. */
-  waiting: number
+  readonly lanes: Lanes
+  readonly key: string
+  /** Those who wait to be the head, in the order in which they came. */
+  readonly queue: Set<Latch.Latch>
   /** What the head holds, or has left to whoever comes next. */
   tenure: Tenure | undefined
+  /** Where the head sees who else has the lock. */
+  view: ObjectView | undefined
 }
 
-/** Lanes by some name, each for as long as somebody is in it. */
-export const makeLanes = (): (name: string) => Effect.Effect<Lane, never, Scope.Scope> => {
-  const lanes = new Map<string, Lane & { users: number }>()
-  return (name) =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const lane = lanes.get(name) ?? { head: Semaphore.makeUnsafe(1), waiting: 0, tenure: undefined, users: 0 }
-        lanes.set(name, lane)
-        lane.users++
-        return lane
-      }),
-      (lane) =>
-        Effect.sync(() => {
-          if (--lane.users === 0) lanes.delete(name)
-        })
+/** Lanes with nobody in them. */
+export const make = (): Lanes => ({ byKey: new Map(), isClosed: false })
+
+/** Interrupts all who wait, and whoever comes from now on. */
+export const close = (lanes: Lanes): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    lanes.isClosed = true
+    const turns = [...lanes.byKey.values()].flatMap(({ queue }) => [...queue])
+    return Effect.forEach(turns, (turn) => turn.open, { discard: true })
+  })
+
+/** Who is in a lane, if anybody is. */
+export const find = ({ byKey }: Lanes, key: string): Lane | undefined => byKey.get(key)
+
+/** Comes to be the head of a lane; whoever is must `leave`. */
+export const enter = (lanes: Lanes, key: string, restore: Restore): Effect.Effect<Lane> =>
+  Effect.suspend(() => {
+    if (lanes.isClosed) return Effect.interrupt
+    const lane = lanes.byKey.get(key)
+    if (lane === undefined) return Effect.succeed(open(lanes, key))
+    const turn = Latch.makeUnsafe(false)
+    lane.queue.add(turn)
+    const inTurn = Effect.flatMap(turn.await, () => lanes.isClosed ? Effect.interrupt : Effect.succeed(lane))
+    return Effect.onError(
+      restore(inTurn),
+      // Who is interrupted may have been made the head meanwhile.
+      () => lane.queue.delete(turn) ? Effect.void : leave(lane)
     )
+  })
+
+/** The same where nobody is in the lane. */
+export const enterIfEmpty = (lanes: Lanes, key: string): Effect.Effect<Lane | undefined> =>
+  Effect.suspend(() => {
+    if (lanes.isClosed) return Effect.interrupt
+    return lanes.byKey.has(key) ? Effect.undefined : Effect.succeed(open(lanes, key))
+  })
+
+const open = (lanes: Lanes, key: string): Lane => {
+  const lane: Lane = { lanes, key, queue: new Set(), tenure: undefined, view: undefined }
+  lanes.byKey.set(key, lane)
+  return lane
 }
 
-/** Waits to be the head, until the scope is closed. */
-export const enter = (lane: Lane): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      // After the head has gone, since whoever was to have what it left may be interrupted meanwhile.
-      yield* Effect.addFinalizer(() => releaseLeft(lane))
-      lane.waiting++
-      yield* Effect.ensuring(
-        restore(lane.head.takeScoped(1)),
-        Effect.sync(() => {
-          lane.waiting--
-        })
-      )
-    })
-  )
+/** The head goes, and the next one is it. What it has left is given back where nobody is there any more to have it. */
+export const leave = (lane: Lane): Effect.Effect<void> =>
+  Effect.suspend(() => lane.queue.size === 0 ? Effect.andThen(release(lane), passOn(lane)) : passOn(lane))
 
-/** Becomes the head, until the scope is closed, if nobody else is or waits to be. */
-export const enterIfEmpty = (lane: Lane): Effect.Effect<boolean, never, Scope.Scope> =>
-  Effect.uninterruptible(Effect.gen(function*() {
-    if (lane.waiting > 0 || !(yield* lane.head.takeIfAvailable(1))) return false
-    yield* Effect.addFinalizer(() => releaseLeft(lane))
-    yield* Effect.addFinalizer(() => lane.head.release(1))
-    return true
-  }))
-
-/** Where nobody is there any more to have it. */
-const releaseLeft = (lane: Lane): Effect.Effect<void> =>
-  Effect.uninterruptible(Effect.gen(function*() {
-    if (lane.tenure === undefined || lane.waiting > 0 || !(yield* lane.head.takeIfAvailable(1))) return
-    yield* release(lane)
-    yield* lane.head.release(1)
-  }))
+const passOn = (lane: Lane): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const [next] = lane.queue
+    if (next === undefined) {
+      lane.lanes.byKey.delete(lane.key)
+      return Effect.void
+    }
+    lane.queue.delete(next)
+    // Not `openUnsafe`, which runs the next one within this one, and so on.
+    return next.open
+  })
 
 /** Gives back what the head holds or was left. */
 export const release = (lane: Lane): Effect.Effect<void> =>

@@ -10,6 +10,8 @@ import type { Terms } from "./Tenure.ts"
 
 /** What is asked of one lock. */
 export interface Settings {
+  /** Tells locks apart. */
+  readonly key: string
   readonly resource: ResourceRef.ResourceRef
   readonly name: LockName.LockName
   readonly owner: string
@@ -111,6 +113,7 @@ export const make = (given: ManagedLockOptions, owner: string): Result.Result<Se
     const policy = retryPolicy === undefined ? undefined : yield* readRetryPolicy(retryPolicy)
     const limited = Effect.provideService(RequestTimeout, requestTimeout)
     return {
+      key: `${ResourceRef.toPath(resource)} ${name}`,
       resource,
       name,
       owner,

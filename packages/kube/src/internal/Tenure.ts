@@ -58,12 +58,16 @@ export interface Terms {
 export interface Tenure {
   readonly terms: Terms
   readonly takenAt: Instant
+  /** How spans and logs name it. */
+  readonly attributes: Attributes.OfHeld
   /** As of the last write. */
   readonly lease: () => Lease
   /** How long it is valid for certain, at an instant of the monotonic clock; 0 when it is over. */
   readonly remainingNanos: (monotonicNanos: bigint) => bigint
   /** Fails when the lock is lost. */
   readonly lost: Effect.Effect<never, LockLost>
+  /** Calls back when the lock is lost, or at once if it is, until what it returns is called. */
+  readonly onLost: (callback: (error: LockLost) => void) => () => void
   readonly renew: Effect.Effect<void, LockLost | KubeError>
   /** Renews the record, and makes these changes to the object with it, unless whoever asks has left it to the next by then. */
   readonly write: (
@@ -107,6 +111,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   let guarding: Fiber.Fiber<void> | undefined
   let hold: Tracer.AnySpan | undefined
   const lost = Deferred.makeUnsafe<never, LockLost>()
+  const toBeTold = new Set<(error: LockLost) => void>()
   /** What was found out that ends it. */
   const found = Deferred.makeUnsafe<LossReason>()
   /** Nobody works under it any more. */
@@ -265,6 +270,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     const error = lostFor(reason)
     endWith(error)
     Deferred.doneUnsafe(lost, Effect.fail(error))
+    for (const callback of Array.from(toBeTold)) callback(error)
     yield* tell(reason).pipe(annotated(error), withinHold)
   }, Effect.uninterruptible)
 
@@ -318,9 +324,17 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   return {
     terms,
     takenAt,
+    attributes,
     lease: () => standing.lease,
     remainingNanos,
     lost: Deferred.await(lost),
+    onLost: (callback) => {
+      toBeTold.add(callback)
+      if (over !== undefined && over.reason._tag !== "Released") callback(over)
+      return () => {
+        toBeTold.delete(callback)
+      }
+    },
     renew,
     write,
     release: Effect.suspend(() => {
