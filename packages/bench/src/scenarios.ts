@@ -1,5 +1,6 @@
 /** All that is measured, in the order in which it is told. */
 import type { NodeServices } from "@effect/platform-node"
+import { pairs } from "./pairs/Pairs.ts"
 import type { Scenario } from "./Scenario.ts"
 
-export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = []
+export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = [pairs]

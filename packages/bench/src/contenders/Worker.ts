@@ -1,0 +1,72 @@
+/** A contender's side: takes orders from standard input, and answers on standard output. */
+import { NodeRuntime } from "@effect/platform-node"
+import { Cause, Clock, Console, Effect, Logger, References, Schema, Stream } from "effect"
+import { stdin } from "node:process"
+import { Order } from "./Message.ts"
+
+/** Tries until it succeeds, and keeps count. */
+export type Attempt = <A, E>(what: string, effect: Effect.Effect<A, E>) => Effect.Effect<A>
+
+/** Takes the lock and gives it back, through `attempt`. */
+export type Pair = (resource: Order["resource"], attempt: Attempt) => Effect.Effect<void>
+
+/** After so many in a row it is not the other writers any more. */
+const failuresInARowAtMost = 1_000
+
+const nameOf = (failure: unknown): string => {
+  if (typeof failure !== "object" || failure === null) return String(failure)
+  if ("reason" in failure) return nameOf(failure.reason)
+  return "_tag" in failure ? String(failure._tag) : "unknown"
+}
+
+const carryOut = Effect.fnUntraced(function*(pair: Pair, { pairs, resource }: Order) {
+  const pairMicros: Array<number> = []
+  const failures: Record<string, number> = {}
+  let attempts = 0
+
+  const attempt: Attempt = (what, effect) =>
+    Effect.suspend(() => {
+      attempts++
+      return effect
+    }).pipe(
+      Effect.tapError((failure) =>
+        Effect.sync(() => {
+          const name = `${what}: ${nameOf(failure)}`
+          failures[name] = (failures[name] ?? 0) + 1
+        })
+      ),
+      Effect.retry({ times: failuresInARowAtMost }),
+      Effect.orDie
+    )
+
+  for (let done = 0; done < pairs; done++) {
+    const begun = yield* Clock.monotonicTimeNanos
+    yield* pair(resource, attempt)
+    pairMicros.push(Number((yield* Clock.monotonicTimeNanos) - begun) / 1_000)
+  }
+  return { pairMicros, attempts, failures }
+})
+
+const decodeOrder = Schema.decodeEffect(Schema.fromJsonString(Order))
+
+/** Works until standard input ends. */
+export const serve = Effect.fnUntraced(function*(pair: Pair) {
+  yield* Stream.fromAsyncIterable<Uint8Array, Cause.UnknownError>(
+    stdin,
+    (cause) => new Cause.UnknownError(cause)
+  ).pipe(
+    Stream.decodeText(),
+    Stream.splitLines,
+    Stream.mapEffect((line) => decodeOrder(line)),
+    Stream.runForEach((order) => Effect.flatMap(carryOut(pair, order), (answer) => Console.log(JSON.stringify(answer))))
+  )
+})
+
+/** Runs a contender. Standard output is for answers alone. */
+export const run = <E>(main: Effect.Effect<void, E>): void =>
+  main.pipe(
+    Effect.onError((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logFatal(cause)),
+    Effect.provideService(References.MinimumLogLevel, "Fatal"),
+    Effect.provideService(Logger.LogToStderr, true),
+    NodeRuntime.runMain({ disableErrorReporting: true })
+  )
