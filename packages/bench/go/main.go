@@ -12,7 +12,11 @@ import (
 )
 
 // contenders by name: each is told its settings as JSON, and works until in ends.
-var contenders = map[string]func(settings []byte, in io.Reader, out io.Writer) error{}
+var contenders = map[string]func(settings []byte, in io.Reader, out io.Writer) error{
+	"kubelock":  kubelockPairs,
+	"leaselock": leaseLockPairs,
+	"etcd":      etcdPairs,
+}
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
