@@ -1,6 +1,7 @@
 /** All that is measured, in the order in which it is told. */
 import type { NodeServices } from "@effect/platform-node"
+import { busy } from "./busy/Busy.ts"
 import { pairs } from "./pairs/Pairs.ts"
 import type { Scenario } from "./Scenario.ts"
 
-export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = [pairs]
+export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = [pairs, busy]

@@ -50,6 +50,15 @@ export const perPair = (slices: ReadonlyArray<Slice>): PerPair => {
   }
 }
 
-/** How many times the time per pair of the one is that of the other, round by round. */
-export const timeRatio = (slices: ReadonlyArray<Slice>, others: ReadonlyArray<Slice>): Spread =>
-  ratioOf(slices.map(({ pairMicros }) => mean(pairMicros)), others.map(({ pairMicros }) => mean(pairMicros)))
+/** What a pair took, in each round. */
+export type OfRound = (slice: Slice) => number
+
+export const micros: OfRound = ({ pairMicros }) => mean(pairMicros)
+
+export const pairsPerSecond: OfRound = (slice) => 1_000_000 / micros(slice)
+
+export const bytes: OfRound = ({ bytes, pairMicros }) => bytes / pairMicros.length
+
+/** How many times that of the others it is, round by round. */
+export const ratio = (of: OfRound, slices: ReadonlyArray<Slice>, others: ReadonlyArray<Slice>): Spread =>
+  ratioOf(slices.map(of), others.map(of))

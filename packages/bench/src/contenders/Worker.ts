@@ -1,4 +1,4 @@
-/** A contender's side: takes orders from standard input, and answers on standard output. */
+/** The side of a process that takes orders from standard input, and answers on standard output. */
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Clock, Console, Effect, Logger, References, Schema, Stream } from "effect"
 import { stdin } from "node:process"
@@ -19,50 +19,58 @@ const nameOf = (failure: unknown): string => {
   return "_tag" in failure ? String(failure._tag) : "unknown"
 }
 
-const carryOut = Effect.fnUntraced(function*(pair: Pair, { pairs, resource }: Order) {
-  const pairMicros: Array<number> = []
-  const failures: Record<string, number> = {}
-  let attempts = 0
+/** So many pairs, one after the other. */
+export const carryOut = Effect.fnUntraced(
+  function*(pair: Pair, { pairs, resource }: Pick<Order, "pairs" | "resource">) {
+    const pairMicros: Array<number> = []
+    const failures: Record<string, number> = {}
+    let attempts = 0
 
-  const attempt: Attempt = (what, effect) =>
-    Effect.suspend(() => {
-      attempts++
-      return effect
-    }).pipe(
-      Effect.tapError((failure) =>
-        Effect.sync(() => {
-          const name = `${what}: ${nameOf(failure)}`
-          failures[name] = (failures[name] ?? 0) + 1
-        })
-      ),
-      Effect.retry({ times: failuresInARowAtMost }),
-      Effect.orDie
-    )
+    const attempt: Attempt = (what, effect) =>
+      Effect.suspend(() => {
+        attempts++
+        return effect
+      }).pipe(
+        Effect.tapError((failure) =>
+          Effect.sync(() => {
+            const name = `${what}: ${nameOf(failure)}`
+            failures[name] = (failures[name] ?? 0) + 1
+          })
+        ),
+        Effect.retry({ times: failuresInARowAtMost }),
+        Effect.orDie
+      )
 
-  for (let done = 0; done < pairs; done++) {
-    const begun = yield* Clock.monotonicTimeNanos
-    yield* pair(resource, attempt)
-    pairMicros.push(Number((yield* Clock.monotonicTimeNanos) - begun) / 1_000)
+    for (let done = 0; done < pairs; done++) {
+      const begun = yield* Clock.monotonicTimeNanos
+      yield* pair(resource, attempt)
+      pairMicros.push(Number((yield* Clock.monotonicTimeNanos) - begun) / 1_000)
+    }
+    return { pairMicros, attempts, failures }
   }
-  return { pairMicros, attempts, failures }
-})
+)
 
-const decodeOrder = Schema.decodeEffect(Schema.fromJsonString(Order))
-
-/** Works until standard input ends. */
-export const serve = Effect.fnUntraced(function*(pair: Pair) {
+/** Answers each order that comes on standard input, until that ends. */
+export const answer = Effect.fnUntraced(function*<A, B extends object, E, R>(
+  order: Schema.Codec<A, unknown>,
+  carryOut: (order: A) => Effect.Effect<B, E, R>
+) {
+  const decode = Schema.decodeEffect(Schema.fromJsonString(order))
   yield* Stream.fromAsyncIterable<Uint8Array, Cause.UnknownError>(
     stdin,
     (cause) => new Cause.UnknownError(cause)
   ).pipe(
     Stream.decodeText(),
     Stream.splitLines,
-    Stream.mapEffect((line) => decodeOrder(line)),
-    Stream.runForEach((order) => Effect.flatMap(carryOut(pair, order), (answer) => Console.log(JSON.stringify(answer))))
+    Stream.mapEffect((line) => decode(line)),
+    Stream.runForEach((order) => Effect.flatMap(carryOut(order), (answer) => Console.log(JSON.stringify(answer))))
   )
 })
 
-/** Runs a contender. Standard output is for answers alone. */
+/** Carries out the orders of a benchmark. */
+export const serve = (pair: Pair) => answer(Order, (order) => carryOut(pair, order))
+
+/** Runs it. Standard output is for answers alone. */
 export const run = <E>(main: Effect.Effect<void, E>): void =>
   main.pipe(
     Effect.onError((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logFatal(cause)),
