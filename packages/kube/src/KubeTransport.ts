@@ -6,7 +6,7 @@
  *
  * - Credentials come from a kubeconfig or a Pod's service account: tokens, token files, client certificates, exec plugins
  *   and OIDC. However many requests wait for an exec plugin, it runs once. A 401 reads the credentials again, once, and
- *   repeats the request.
+ *   repeats the request. Files are read again after ten seconds at the earliest; a token's after a minute.
  * - Connections are kept and shared, at most 16 at once; they end with the layer's scope. Each stream has one more of its own.
  * - Interrupting the fiber, or running out of time, closes the request's connection at once.
  *
@@ -309,7 +309,7 @@ const spanned =
       Effect.withSpan("KubeTransport.request", {
         kind: "client",
         attributes: { "http.request.method": method, "url.path": path, "kubelock.watch": query?.["watch"] === "true" }
-      })
+      }, { captureStackTrace: false })
     )
 
 /** A request under way. */

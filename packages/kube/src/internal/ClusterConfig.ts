@@ -229,7 +229,8 @@ const addTokenFiles = (config: KubeConfig, entries: NonNullable<typeof Kubeconfi
 
 const fileProvider = (tokenFile: string) => ({ authProvider: { name: "tokenFile", config: { tokenFile } } })
 
-const tokenFileOf = (user: ClientNode.User): string | undefined =>
+/** The file of a token, if that is what proves who the user is. */
+export const tokenFileOf = (user: ClientNode.User): string | undefined =>
   Option.getOrUndefined(Schema.decodeUnknownOption(TokenFileProvider)(user.authProvider))?.config.tokenFile
 
 const TokenFileProvider = Schema.Struct({ config: Schema.Struct({ tokenFile: Schema.String }) })

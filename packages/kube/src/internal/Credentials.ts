@@ -1,8 +1,8 @@
 import type { InvalidConfig } from "@kubelock/core"
 import type * as ClientNode from "@kubernetes/client-node"
-import { Data, Effect, Option, Predicate, Result, Schema } from "effect"
+import { Clock, Data, Duration, Effect, Option, Predicate, Result, Schema } from "effect"
 import type * as https from "node:https"
-import { type ClusterConfig, execOf } from "./ClusterConfig.ts"
+import { type ClusterConfig, execOf, tokenFileOf } from "./ClusterConfig.ts"
 import { concealGuessed, concealKnown } from "./Concealment.ts"
 
 /** What proves to a server who we are, and to us that it is the server. `undefined` where the scheme is `http`. */
@@ -42,20 +42,24 @@ export const make = (
   let kubeConfig = withoutCaches(clientNode, initial)
   let generation = 0
   let inFlight: Promise<Credentials> | undefined
+  /** The last that were had, and until when they are good for another request if the server does not refuse them. */
+  let kept: { readonly credentials: Credentials; readonly untilNanos: bigint } | undefined
 
   const restart = (next: ClusterConfig) => {
     config = next
     kubeConfig = withoutCaches(clientNode, next)
     inFlight = undefined
+    kept = undefined
   }
 
-  const fetchOnce = (): Promise<Credentials> => {
+  const fetchOnce = (nowNanos: bigint): Promise<Credentials> => {
     if (inFlight !== undefined) return inFlight
     const settled = () => {
       if (inFlight === promise) inFlight = undefined
     }
     const promise = apply(kubeConfig, config, generation).then(
       (credentials) => {
+        if (inFlight === promise) kept = { credentials, untilNanos: nowNanos + keptNanos(credentials.config) }
         settled()
         return credentials
       },
@@ -70,10 +74,13 @@ export const make = (
   }
 
   return {
-    current: Effect.tryPromise({
-      try: fetchOnce,
-      catch: (error) => new CredentialsError({ message: describe(config.user, error) })
-    }),
+    current: Effect.flatMap(Clock.monotonicTimeNanos, (nowNanos) =>
+      kept !== undefined && nowNanos < kept.untilNanos
+        ? Effect.succeed(kept.credentials)
+        : Effect.tryPromise({
+          try: () => fetchOnce(nowNanos),
+          catch: (error) => new CredentialsError({ message: describe(config.user, error) })
+        })),
     refresh: Effect.fnUntraced(function*(refused) {
       if (refused.generation !== generation) return
       const next = yield* Effect.mapError(
@@ -91,6 +98,19 @@ export const make = (
       restart(next)
     })
   }
+}
+
+// A file that was replaced is not the only one that counts: servers accept the old certificate or token for a while.
+const filesKept = Duration.seconds(10)
+
+const hour = Duration.hours(1)
+
+/** Who is asked for credentials knows how long they are good, and is asked each time. What the kubeconfig says does not change. */
+const keptNanos = ({ cluster, user }: ClusterConfig): bigint => {
+  const readsToken = tokenFileOf(user) !== undefined
+  if (user.exec || (user.authProvider && !readsToken)) return 0n
+  const readsFiles = readsToken || [cluster.caFile, user.certFile, user.keyFile].some(Boolean)
+  return Duration.toNanosUnsafe(readsFiles ? filesKept : hour)
 }
 
 const withoutCaches = ({ KubeConfig }: typeof ClientNode, { cluster, user }: ClusterConfig): ClientNode.KubeConfig => {

@@ -200,13 +200,15 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     return after
   })
   const write = (operations: ReadonlyArray<JsonPatchOperation>, isLeft: () => LockLost | undefined) =>
-    writing.withPermits(1)(writeNow(operations, isLeft)).pipe(Effect.withSpan("KubeLock.write", { attributes }))
+    writing.withPermits(1)(writeNow(operations, isLeft)).pipe(
+      Effect.withSpan("KubeLock.write", { attributes }, { captureStackTrace: false })
+    )
   const renew = writing.withPermits(1)(writeNow()).pipe(
     Effect.asVoid,
     Effect.catchTag("OperationsRefused", Effect.die),
     Effect.tap(() => LockMetrics.renewed(true)),
     Effect.tapError(() => LockMetrics.renewed(false)),
-    Effect.withSpan("KubeLock.renew", { attributes })
+    Effect.withSpan("KubeLock.renew", { attributes }, { captureStackTrace: false })
   )
 
   const renewals = Effect.gen(function*() {
@@ -262,7 +264,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     Effect.catch((error) =>
       annotated(error)(Effect.logWarning("A lock could not be released; it is held until it expires"))
     ),
-    Effect.withSpan("KubeLock.release", { attributes })
+    Effect.withSpan("KubeLock.release", { attributes }, { captureStackTrace: false })
   )
 
   // Whoever is told may end the layer, and everybody in it, at once.
