@@ -21,6 +21,9 @@ export interface LeftOut {
   readonly why: string
 }
 
+/** Its row. */
+export const rowOf = ({ name, why }: LeftOut): ReadonlyArray<string> => [`${name} (left out: ${why})`]
+
 /** As tables call them. */
 export const names = {
   floor: "the same two PATCHes, bare",
@@ -59,19 +62,23 @@ const ofEnvironment = (variable: string) =>
     Effect.orElseSucceed(() => Option.none<string>())
   )
 
-/** With what the environment variable says; where it says nothing, left out, or failed where nothing may be left out. */
-const where = <E, R>(
+/** Left out, or failed where nothing may be. */
+export const leaveOut = Effect.fnUntraced(function*(name: string, variable: string) {
+  const why = `${variable} is not set`
+  const required = yield* ofEnvironment("KUBELOCK_REQUIRE_CONTROL_PLANE")
+  if (Option.isSome(required)) return yield* new BenchFailed({ message: `${name} would be left out: ${why}` })
+  return { _tag: "LeftOut", name, why } satisfies LeftOut
+})
+
+/** With what the environment variable says; where it says nothing, left out. */
+const where = <R>(
   variable: string,
   name: string,
-  use: (value: string) => Effect.Effect<Participant | LeftOut, E, R>
-): Effect.Effect<Participant | LeftOut, E | BenchFailed, R> =>
+  use: (value: string) => Effect.Effect<Participant | LeftOut, BenchFailed, R>
+): Effect.Effect<Participant | LeftOut, BenchFailed, R> =>
   Effect.gen(function*() {
     const value = yield* ofEnvironment(variable)
-    if (Option.isSome(value)) return yield* use(value.value)
-    const why = `${variable} is not set`
-    const required = yield* ofEnvironment("KUBELOCK_REQUIRE_CONTROL_PLANE")
-    if (Option.isSome(required)) return yield* new BenchFailed({ message: `${name} would be left out: ${why}` })
-    return { _tag: "LeftOut", name, why }
+    return yield* Option.isSome(value) ? use(value.value) : leaveOut(name, variable)
   })
 
 const inGo = (name: string, subcommand: string, settings: object, traits?: Parameters<typeof participate>[2]) =>

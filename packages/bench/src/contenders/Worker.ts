@@ -26,20 +26,19 @@ export const carryOut = Effect.fnUntraced(
     const failures: Record<string, number> = {}
     let attempts = 0
 
-    const attempt: Attempt = (what, effect) =>
-      Effect.suspend(() => {
+    // As little as can be: it is measured along with what it surrounds.
+    const attempt: Attempt = <A, E>(what: string, effect: Effect.Effect<A, E>) => {
+      let failuresInARow = 0
+      const once: Effect.Effect<A> = Effect.suspend(() => {
         attempts++
         return effect
-      }).pipe(
-        Effect.tapError((failure) =>
-          Effect.sync(() => {
-            const name = `${what}: ${nameOf(failure)}`
-            failures[name] = (failures[name] ?? 0) + 1
-          })
-        ),
-        Effect.retry({ times: failuresInARowAtMost }),
-        Effect.orDie
-      )
+      }).pipe(Effect.catch((failure) => {
+        const name = `${what}: ${nameOf(failure)}`
+        failures[name] = (failures[name] ?? 0) + 1
+        return ++failuresInARow > failuresInARowAtMost ? Effect.die(failure) : once
+      }))
+      return once
+    }
 
     for (let done = 0; done < pairs; done++) {
       const begun = yield* Clock.monotonicTimeNanos

@@ -52,6 +52,9 @@ const patch = (client: Client, path: string, body: string): Promise<unknown> =>
     })
   })
 
+const send = (client: Client, path: string, body: string) =>
+  Effect.tryPromise({ try: () => patch(client, path, body), catch: String })
+
 const floor = Effect.gen(function*() {
   const { clusters: [{ cluster }], users: [{ user }] } = yield* Schema.decodeUnknownEffect(Kubeconfig)(argv[2])
   const client = new Client(cluster.server, {
@@ -63,12 +66,12 @@ const floor = Effect.gen(function*() {
     keepAliveTimeout: 60_000,
     allowH2: false
   })
-  yield* Worker.serve((resource) => {
+  yield* Worker.serve((resource, attempt) => {
     const target = `${ResourceRef.toPath(resource)}?fieldManager=kubelock&timeout=10000ms`
-    return Effect.promise(async () => {
-      await patch(client, target, taking)
-      await patch(client, target, givingBack)
-    })
+    return Effect.andThen(
+      attempt("acquire", send(client, target, taking)),
+      attempt("release", send(client, target, givingBack))
+    )
   })
 })
 
