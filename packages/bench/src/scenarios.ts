@@ -1,7 +1,8 @@
 /** All that is measured, in the order in which it is told. */
 import type { NodeServices } from "@effect/platform-node"
 import { busy } from "./busy/Busy.ts"
+import { handover } from "./handover/handover.ts"
 import { pairs } from "./pairs/Pairs.ts"
 import type { Scenario } from "./Scenario.ts"
 
-export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = [pairs, busy]
+export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = [pairs, busy, handover]

@@ -1,0 +1,214 @@
+/** From the end of one section to the beginning of the next, where many want one lock. */
+import type { NodeServices } from "@effect/platform-node"
+import { KubeTransport, ResourceRef } from "@kubelock/kube"
+import { Clock, Effect, Fiber, Schema } from "effect"
+import process from "node:process"
+import { fileURLToPath } from "node:url"
+import * as OtherProcess from "../processes/OtherProcess.ts"
+import * as Usage from "../processes/Usage.ts"
+import { BenchFailed, type Findings, type Scenario, type Server } from "../Scenario.ts"
+import * as Cost from "./Cost.ts"
+import { Answer, type Contend, type Contended, Order, Settings } from "./Message.ts"
+import { outcomeOf } from "./Outcome.ts"
+import * as Plan from "./Plan.ts"
+import * as Report from "./Report.ts"
+
+type Contender = OtherProcess.OtherProcess<Order, Answer>
+
+// A process takes most of a second of processor time to load everything.
+const startingAtOnce = 2
+
+/** From being told to the beginning. */
+const leadMicros = 250_000
+
+const micros = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000n))
+
+const sleepUntil = Effect.fnUntraced(function*(atMicros: number) {
+  yield* Effect.sleep(Math.max(0, atMicros - (yield* micros)) / 1_000)
+})
+
+const start = Effect.fnUntraced(
+  function*(program: Pick<OtherProcess.Program<Order, Answer>, "command" | "args">, count: number) {
+    const one = OtherProcess.open({
+      ...program,
+      order: Schema.fromJsonString(Order),
+      answer: Schema.fromJsonString(Answer)
+    })
+    return yield* Effect.all(Array.from({ length: count }, () => one), { concurrency: startingAtOnce })
+  }
+)
+
+const makeConfigMap = Effect.fnUntraced(function*(name: string) {
+  const path = ResourceRef.toPath(ResourceRef.configMap({ namespace: "default", name }))
+  yield* (yield* KubeTransport).request({
+    method: "POST",
+    path: path.slice(0, path.lastIndexOf("/")),
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name } })
+  })
+})
+
+const toldAs = <Tag extends Answer["_tag"]>(tag: Tag) => (answer: Answer) =>
+  answer._tag === tag
+    ? Effect.succeed(answer as Extract<Answer, { readonly _tag: Tag }>)
+    : Effect.fail(new BenchFailed({ message: `A process answered ${answer._tag} instead of ${tag}` }))
+
+/** What is the same for all that contend in a slice. */
+type Terms = Pick<typeof Contend.Type, "strategy" | "configMap" | "holdMillis" | "thinkMillisAtMost">
+
+/** One slice of time. The first process has so many fibers, the others one each. */
+const contendFor = Effect.fnUntraced(function*(
+  contenders: ReadonlyArray<Contender>,
+  terms: Terms,
+  { fibers = 1, millis, warmUpMillis }: {
+    readonly fibers?: number
+    readonly millis: number
+    readonly warmUpMillis: number
+  }
+) {
+  const beginMicros = (yield* micros) + leadMicros
+  const fromMicros = beginMicros + warmUpMillis * 1_000
+  const untilMicros = fromMicros + millis * 1_000
+  const contending = yield* Effect.forkChild(Effect.forEach(contenders, ({ ask, pid }, index) =>
+    Effect.flatMap(
+      ask({
+        _tag: "Contend",
+        ...terms,
+        contender: `contender-${pid}`,
+        fibers: index === 0 ? fibers : 1,
+        beginMicros,
+        fromMicros,
+        untilMicros
+      }),
+      toldAs("Contended")
+    ), { concurrency: "unbounded" }))
+  const total = (use: (pid: number) => Effect.Effect<number, BenchFailed, NodeServices.NodeServices>) =>
+    Effect.map(
+      Effect.forEach(contenders, ({ pid }) => use(pid)),
+      (used) => used.reduce((sum, used) => sum + used, 0)
+    )
+  const usage = Effect.all({ cpuMillis: total(Usage.cpuMillis), bytes: total(Usage.bytes) })
+  yield* sleepUntil(fromMicros)
+  const before = yield* usage
+  yield* sleepUntil(untilMicros)
+  const after = yield* usage
+  const contended: ReadonlyArray<Contended> = yield* Fiber.join(contending)
+  return {
+    seconds: millis / 1_000,
+    contended,
+    cpuMillis: after.cpuMillis - before.cpuMillis,
+    bytes: after.bytes - before.bytes
+  }
+})
+
+/** One process writes, the others watch. */
+const costFor = Effect.fnUntraced(function*(contenders: ReadonlyArray<Contender>, configMap: string, times: number) {
+  const [writer, ...watchers] = contenders
+  // Whatever a watcher does with an event is to be over when the next comes, however few cores they share.
+  const everyMillis = 5 * contenders.length
+  const untilMicros = (yield* micros) + leadMicros + 2_000 * everyMillis * times
+  const watching = yield* Effect.forkChild(
+    Effect.forEach(
+      watchers,
+      ({ ask }) => Effect.flatMap(ask({ _tag: "Watch", configMap, untilMicros }), toldAs("Watched")),
+      { concurrency: "unbounded" }
+    )
+  )
+  yield* Effect.sleep(leadMicros / 1_000)
+  const { writes } = yield* Effect.flatMap(
+    writer!.ask({ _tag: "Write", configMap, times, everyMillis }),
+    toldAs("Written")
+  )
+  const watched = yield* Fiber.join(watching)
+  return Cost.costOf(writes, watched.map(({ events }) => events))
+})
+
+const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
+  const settings = yield* Effect.orDie(Schema.encodeEffect(Settings)({ kubeconfig: server.kubeconfig }))
+  const worker = OtherProcess.script(fileURLToPath(new URL("worker.ts", import.meta.url)), settings)
+  const ours = yield* start(worker, Plan.processesOf(plan))
+  const program = process.env["KUBELOCK_BENCH_GO"] ?? ""
+  if (program === "" && process.env["KUBELOCK_REQUIRE_CONTROL_PLANE"] === "1") {
+    return yield* new BenchFailed({
+      message: "KUBELOCK_BENCH_GO is to say where .ci/go-bench/build has put its program."
+    })
+  }
+  const theirs = program === ""
+    ? []
+    : yield* start({ command: program, args: ["handover", settings] }, Plan.processesOf(plan))
+  const isThere = (contender: Plan.Contender) => program !== "" || !Plan.isInGo(contender)
+
+  // What was never run is slow at first, and opens connections.
+  yield* makeConfigMap("handover-warm-up")
+  for (const processes of [ours, theirs]) {
+    const strategy = processes === ours ? Plan.inTurn.strategy : Plan.poll(10).strategy
+    yield* contendFor(
+      processes,
+      { strategy, configMap: "handover-warm-up", holdMillis: 0, thinkMillisAtMost: 0 },
+      { millis: plan.warmUpMillis, warmUpMillis: plan.warmUpMillis }
+    )
+  }
+
+  yield* makeConfigMap("handover-cost")
+  const costs = yield* Effect.forEach(
+    plan.loads.filter(({ thinkMillisAtMost }) => thinkMillisAtMost === 0),
+    ({ processes }) => costFor(ours.slice(0, processes), "handover-cost", plan.writes)
+  )
+
+  const loads = yield* Effect.forEach(plan.loads, (load, index) =>
+    Effect.gen(function*() {
+      const configMap = `handover-${index}`
+      yield* makeConfigMap(configMap)
+      const { processes, sliceMillis: millis, thinkMillisAtMost } = load
+      const present = load.contenders.filter(isThere)
+      const rounds = yield* Effect.forEach(Array.from({ length: load.rounds }), () =>
+        Effect.forEach(present, (contender) =>
+          Effect.map(
+            contendFor(
+              (Plan.isInGo(contender) ? theirs : ours).slice(0, processes),
+              { strategy: contender.strategy, configMap, holdMillis: Plan.holdMillis, thinkMillisAtMost },
+              { millis, warmUpMillis: plan.warmUpMillis }
+            ),
+            outcomeOf
+          )))
+      const outcomes = present.map((contender, index) => ({
+        contender,
+        outcomes: rounds.map((round) =>
+          round[index]!
+        )
+      }))
+      return { load, outcomes, absent: load.contenders.filter((contender) => !isThere(contender)) }
+    }))
+
+  const crowds = yield* Effect.forEach(plan.crowds, (crowd, index) =>
+    Effect.gen(function*() {
+      const configMap = `handover-crowd-${index}`
+      yield* makeConfigMap(configMap)
+      const { contender: { strategy }, fibers, holdMillis, others, sliceMillis: millis } = crowd
+      const slices = yield* Effect.forEach(Array.from({ length: crowd.rounds }), () =>
+        contendFor(
+          ours.slice(0, 1 + others),
+          { strategy, configMap, holdMillis, thinkMillisAtMost: 0 },
+          { fibers, millis, warmUpMillis: plan.warmUpMillis }
+        ))
+      return { crowd, slices }
+    }))
+  return { costs, loads, crowds }
+})
+
+/** How the lock passes from one to the next. */
+export const handover: Scenario<NodeServices.NodeServices> = {
+  name: "handover",
+  servers: ["real", "embedded"],
+  run: Effect.fnUntraced(
+    function*({ quick, server }) {
+      const findings: Findings = Report.of(yield* measure(Plan.planOf(quick), server))
+      return findings
+    },
+    (run, { server }) =>
+      Effect.catchTags(Effect.provide(Effect.scoped(run), KubeTransport.layerText(server.kubeconfig)), {
+        InvalidConfig: ({ message }) => new BenchFailed({ message }),
+        KubeError: ({ message }) => new BenchFailed({ message })
+      })
+  )
+}
