@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/giantswarm/kubelock/v4"
+	"github.com/go-logr/logr"
 	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -92,8 +93,8 @@ type contention struct {
 
 // handover contends for a lock as it is told, until in ends.
 func handover(settings []byte, in io.Reader, out io.Writer) error {
-	klog.SetOutput(io.Discard)
-	klog.LogToStderr(false)
+	// Who loses a race says so, again and again.
+	klog.SetLogger(logr.Discard())
 	var given struct {
 		Kubeconfig string `json:"kubeconfig"`
 	}

@@ -35,28 +35,29 @@ export const make = Effect.fnUntraced(
       }
     })
 
+    /** Whether it was got. */
+    const tryOnce = Effect.fnUntraced(function*<A, E, R>(section: Effect.Effect<A, E, R>) {
+      const createdAtNanos = yield* Clock.currentTimeNanos
+      const value = LockRecord.format({ owner, createdAtNanos, ttlNanos, id: yield* Identity.nextAcquisitionId })
+      return yield* Effect.acquireUseRelease(
+        Effect.result(store.edit(resource, [{ key, expected: undefined, value }])),
+        Effect.fnUntraced(function*(answer) {
+          if (Result.isSuccess(answer)) {
+            yield* section
+            return true
+          }
+          if (answer.failure._tag === "EditRefused") return false
+          return yield* answer.failure
+        }),
+        (answer) =>
+          Result.isSuccess(answer) ? store.edit(resource, [{ key, expected: value, value: undefined }]) : Effect.void
+      )
+    })
+
     return Effect.fnUntraced(function*<A, E, R>(section: Effect.Effect<A, E, R>) {
-      let refused = -1n
-      let isDone = false
-      while (!isDone) {
-        const seen = yield* untilFreeAfter(refused)
-        const createdAtNanos = yield* Clock.currentTimeNanos
-        const value = LockRecord.format({ owner, createdAtNanos, ttlNanos, id: yield* Identity.nextAcquisitionId })
-        yield* Effect.acquireUseRelease(
-          Effect.result(store.edit(resource, [{ key, expected: undefined, value }])),
-          Effect.fnUntraced(function*(answer) {
-            if (Result.isSuccess(answer)) {
-              yield* section
-              isDone = true
-            } else if (answer.failure._tag === "EditRefused") refused = seen
-            else return yield* answer.failure
-          }),
-          (answer) =>
-            Result.isSuccess(answer)
-              ? store.edit(resource, [{ key, expected: value, value: undefined }])
-              : Effect.void
-        )
-      }
+      let seen = -1n
+      do seen = yield* untilFreeAfter(seen)
+      while (!(yield* tryOnce(section)))
     })
   }
 )

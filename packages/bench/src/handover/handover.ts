@@ -48,10 +48,12 @@ const makeConfigMap = Effect.fnUntraced(function*(name: string) {
   })
 })
 
-const toldAs = <Tag extends Answer["_tag"]>(tag: Tag) => (answer: Answer) =>
-  answer._tag === tag
-    ? Effect.succeed(answer as Extract<Answer, { readonly _tag: Tag }>)
-    : Effect.fail(new BenchFailed({ message: `A process answered ${answer._tag} instead of ${tag}` }))
+const toldAs = <Tag extends Answer["_tag"]>(tag: Tag, asked: Effect.Effect<Answer, BenchFailed>) =>
+  Effect.filterOrFail(
+    asked,
+    (answer): answer is Extract<Answer, { readonly _tag: Tag }> => answer._tag === tag,
+    (answer) => new BenchFailed({ message: `A process answered ${answer._tag} instead of ${tag}` })
+  )
 
 /** What is the same for all that contend in a slice. */
 type Terms = Pick<typeof Contend.Type, "strategy" | "configMap" | "holdMillis" | "thinkMillisAtMost">
@@ -70,7 +72,8 @@ const contendFor = Effect.fnUntraced(function*(
   const fromMicros = beginMicros + warmUpMillis * 1_000
   const untilMicros = fromMicros + millis * 1_000
   const contending = yield* Effect.forkChild(Effect.forEach(contenders, ({ ask, pid }, index) =>
-    Effect.flatMap(
+    toldAs(
+      "Contended",
       ask({
         _tag: "Contend",
         ...terms,
@@ -79,8 +82,7 @@ const contendFor = Effect.fnUntraced(function*(
         beginMicros,
         fromMicros,
         untilMicros
-      }),
-      toldAs("Contended")
+      })
     ), { concurrency: "unbounded" }))
   const total = (use: (pid: number) => Effect.Effect<number, BenchFailed, NodeServices.NodeServices>) =>
     Effect.map(
@@ -110,15 +112,12 @@ const costFor = Effect.fnUntraced(function*(contenders: ReadonlyArray<Contender>
   const watching = yield* Effect.forkChild(
     Effect.forEach(
       watchers,
-      ({ ask }) => Effect.flatMap(ask({ _tag: "Watch", configMap, untilMicros }), toldAs("Watched")),
+      ({ ask }) => toldAs("Watched", ask({ _tag: "Watch", configMap, untilMicros })),
       { concurrency: "unbounded" }
     )
   )
   yield* Effect.sleep(leadMicros / 1_000)
-  const { writes } = yield* Effect.flatMap(
-    writer!.ask({ _tag: "Write", configMap, times, everyMillis }),
-    toldAs("Written")
-  )
+  const { writes } = yield* toldAs("Written", writer!.ask({ _tag: "Write", configMap, times, everyMillis }))
   const watched = yield* Fiber.join(watching)
   return Cost.costOf(writes, watched.map(({ events }) => events))
 })
@@ -166,7 +165,12 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
           Effect.map(
             contendFor(
               (Plan.isInGo(contender) ? theirs : ours).slice(0, processes),
-              { strategy: contender.strategy, configMap, holdMillis: Plan.holdMillis, thinkMillisAtMost },
+              {
+                strategy: contender.strategy,
+                configMap,
+                holdMillis: contender.holdMillis ?? Plan.holdMillis,
+                thinkMillisAtMost
+              },
               { millis, warmUpMillis: plan.warmUpMillis }
             ),
             outcomeOf
