@@ -2,7 +2,8 @@
 import type { NodeServices } from "@effect/platform-node"
 import { busy } from "./busy/Busy.ts"
 import { handover } from "./handover/handover.ts"
+import { holding } from "./holding/holding.ts"
 import { pairs } from "./pairs/Pairs.ts"
 import type { Scenario } from "./Scenario.ts"
 
-export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = [pairs, busy, handover]
+export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = [pairs, busy, handover, holding]

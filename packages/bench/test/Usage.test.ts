@@ -11,4 +11,8 @@ describe("Usage", () => {
   it("adds what was read and what was written", () => {
     assert.strictEqual(Usage.bytesIn("rchar: 1000\nwchar: 20\nsyscr: 5\nsyscw: 6\nread_bytes: 7\n"), 1_020)
   })
+
+  it("finds what is in memory", () => {
+    assert.strictEqual(Usage.residentBytesIn("VmHWM:\t  2000 kB\nVmRSS:\t  1000 kB\nRssAnon:\t 10 kB\n"), 1_024_000)
+  })
 })

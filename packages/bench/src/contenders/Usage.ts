@@ -23,16 +23,32 @@ export const cpuMillisIn = (stat: string): number => {
 export const bytesIn = (io: string): number =>
   Number(/^rchar: (\d+)$/m.exec(io)?.[1]) + Number(/^wchar: (\d+)$/m.exec(io)?.[1])
 
+const unreadable = Effect.mapError(({ message }: { readonly message: string }) =>
+  new BenchFailed({ message: `What a process uses is read from /proc, as Linux has it: ${message}` })
+)
+
 export const of = Effect.fnUntraced(
   function*(pid: number): Effect.fn.Return<Usage, BenchFailed, FileSystem.FileSystem> {
     const fs = yield* FileSystem.FileSystem
     return yield* Effect.all({
       cpuMillis: Effect.map(fs.readFileString(`/proc/${pid}/stat`), cpuMillisIn),
       bytes: Effect.map(fs.readFileString(`/proc/${pid}/io`), bytesIn)
-    }).pipe(
-      Effect.mapError(({ message }) =>
-        new BenchFailed({ message: `What a process uses is read from /proc, as Linux has it: ${message}` })
-      )
-    )
+    }).pipe(unreadable)
   }
 )
+
+/** The memory in the text of /proc/PID/status. */
+export const residentBytesIn = (status: string): number => Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1]) * 1024
+
+/** What it has of the machine now. */
+export const held = Effect.fnUntraced(function*(pid: number) {
+  const fs = yield* FileSystem.FileSystem
+  const folder = `/proc/${pid}/fd`
+  // One that was listed may be closed by now.
+  const target = (descriptor: string) => Effect.orElseSucceed(fs.readLink(`${folder}/${descriptor}`), () => "")
+  const targets = yield* Effect.forEach(yield* fs.readDirectory(folder), target)
+  return {
+    residentBytes: residentBytesIn(yield* fs.readFileString(`/proc/${pid}/status`)),
+    sockets: targets.filter((target) => target.startsWith("socket:")).length
+  }
+}, unreadable)

@@ -1,19 +1,24 @@
 /** From the end of one section to the beginning of the next, where many want one lock. */
 import type { NodeServices } from "@effect/platform-node"
-import { KubeTransport, ResourceRef } from "@kubelock/kube"
+import { KubeTransport } from "@kubelock/kube"
 import { Clock, Effect, Fiber, Schema } from "effect"
 import process from "node:process"
-import { fileURLToPath } from "node:url"
-import * as OtherProcess from "../processes/OtherProcess.ts"
-import * as Usage from "../processes/Usage.ts"
+import * as LineProcess from "../contenders/LineProcess.ts"
+import * as Objects from "../contenders/Objects.ts"
+import { turns } from "../contenders/Rounds.ts"
+import * as Usage from "../contenders/Usage.ts"
 import { BenchFailed, type Findings, type Scenario, type Server } from "../Scenario.ts"
 import * as Cost from "./Cost.ts"
 import { Answer, type Contend, type Contended, Order, Settings } from "./Message.ts"
-import { outcomeOf } from "./Outcome.ts"
+import { type Outcome, outcomeOf } from "./Outcome.ts"
 import * as Plan from "./Plan.ts"
 import * as Report from "./Report.ts"
 
-type Contender = OtherProcess.OtherProcess<Order, Answer>
+/** One of the processes. */
+interface Contender {
+  readonly pid: number
+  readonly ask: (order: Order) => Effect.Effect<Answer, BenchFailed>
+}
 
 // A process takes most of a second of processor time to load everything.
 const startingAtOnce = 2
@@ -27,25 +32,16 @@ const sleepUntil = Effect.fnUntraced(function*(atMicros: number) {
   yield* Effect.sleep(Math.max(0, atMicros - (yield* micros)) / 1_000)
 })
 
-const start = Effect.fnUntraced(
-  function*(program: Pick<OtherProcess.Program<Order, Answer>, "command" | "args">, count: number) {
-    const one = OtherProcess.open({
-      ...program,
-      order: Schema.fromJsonString(Order),
-      answer: Schema.fromJsonString(Answer)
-    })
-    return yield* Effect.all(Array.from({ length: count }, () => one), { concurrency: startingAtOnce })
-  }
-)
-
-const makeConfigMap = Effect.fnUntraced(function*(name: string) {
-  const path = ResourceRef.toPath(ResourceRef.configMap({ namespace: "default", name }))
-  yield* (yield* KubeTransport).request({
-    method: "POST",
-    path: path.slice(0, path.lastIndexOf("/")),
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name } })
-  })
+const start = Effect.fnUntraced(function*(name: string, program: LineProcess.Program, count: number) {
+  const one = Effect.map(LineProcess.start(name, program), ({ ask, pid }): Contender => ({
+    pid,
+    ask: (order) =>
+      Effect.orDie(Schema.encodeEffect(Schema.fromJsonString(Order))(order)).pipe(
+        Effect.flatMap(ask),
+        Effect.flatMap(LineProcess.read(name, Answer))
+      )
+  }))
+  return yield* Effect.all(Array.from({ length: count }, () => one), { concurrency: startingAtOnce })
 })
 
 const toldAs = <Tag extends Answer["_tag"]>(tag: Tag, asked: Effect.Effect<Answer, BenchFailed>) =>
@@ -84,12 +80,10 @@ const contendFor = Effect.fnUntraced(function*(
         untilMicros
       })
     ), { concurrency: "unbounded" }))
-  const total = (use: (pid: number) => Effect.Effect<number, BenchFailed, NodeServices.NodeServices>) =>
-    Effect.map(
-      Effect.forEach(contenders, ({ pid }) => use(pid)),
-      (used) => used.reduce((sum, used) => sum + used, 0)
-    )
-  const usage = Effect.all({ cpuMillis: total(Usage.cpuMillis), bytes: total(Usage.bytes) })
+  const usage = Effect.map(Effect.forEach(contenders, ({ pid }) => Usage.of(pid)), (used) => ({
+    cpuMillis: used.reduce((sum, { cpuMillis }) => sum + cpuMillis, 0),
+    bytes: used.reduce((sum, { bytes }) => sum + bytes, 0)
+  }))
   yield* sleepUntil(fromMicros)
   const before = yield* usage
   yield* sleepUntil(untilMicros)
@@ -124,8 +118,8 @@ const costFor = Effect.fnUntraced(function*(contenders: ReadonlyArray<Contender>
 
 const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
   const settings = yield* Effect.orDie(Schema.encodeEffect(Settings)({ kubeconfig: server.kubeconfig }))
-  const worker = OtherProcess.script(fileURLToPath(new URL("worker.ts", import.meta.url)), settings)
-  const ours = yield* start(worker, Plan.processesOf(plan))
+  const worker = LineProcess.script(new URL("worker.ts", import.meta.url), settings)
+  const ours = yield* start("a worker", worker, Plan.processesOf(plan))
   const program = process.env["KUBELOCK_BENCH_GO"] ?? ""
   if (program === "" && process.env["KUBELOCK_REQUIRE_CONTROL_PLANE"] === "1") {
     return yield* new BenchFailed({
@@ -134,11 +128,11 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
   }
   const theirs = program === ""
     ? []
-    : yield* start({ command: program, args: ["handover", settings] }, Plan.processesOf(plan))
+    : yield* start("the Go program", { command: program, args: ["handover", settings] }, Plan.processesOf(plan))
   const isThere = (contender: Plan.Contender) => program !== "" || !Plan.isInGo(contender)
 
   // What was never run is slow at first, and opens connections.
-  yield* makeConfigMap("handover-warm-up")
+  yield* Objects.create(Objects.small, "handover-warm-up")
   for (const processes of [ours, theirs]) {
     const strategy = processes === ours ? Plan.inTurn.strategy : Plan.poll(10).strategy
     yield* contendFor(
@@ -148,7 +142,7 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
     )
   }
 
-  yield* makeConfigMap("handover-cost")
+  yield* Objects.create(Objects.small, "handover-cost")
   const costs = yield* Effect.forEach(
     plan.loads.filter(({ thinkMillisAtMost }) => thinkMillisAtMost === 0),
     ({ processes }) => costFor(ours.slice(0, processes), "handover-cost", plan.writes)
@@ -157,37 +151,31 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
   const loads = yield* Effect.forEach(plan.loads, (load, index) =>
     Effect.gen(function*() {
       const configMap = `handover-${index}`
-      yield* makeConfigMap(configMap)
+      yield* Objects.create(Objects.small, configMap)
       const { processes, sliceMillis: millis, thinkMillisAtMost } = load
       const present = load.contenders.filter(isThere)
-      const rounds = yield* Effect.forEach(Array.from({ length: load.rounds }), () =>
-        Effect.forEach(present, (contender) =>
-          Effect.map(
-            contendFor(
-              (Plan.isInGo(contender) ? theirs : ours).slice(0, processes),
-              {
-                strategy: contender.strategy,
-                configMap,
-                holdMillis: contender.holdMillis ?? Plan.holdMillis,
-                thinkMillisAtMost
-              },
-              { millis, warmUpMillis: plan.warmUpMillis }
-            ),
-            outcomeOf
-          )))
-      const outcomes = present.map((contender, index) => ({
-        contender,
-        outcomes: rounds.map((round) =>
-          round[index]!
+      const outcomes = present.map((contender) => ({ contender, outcomes: new Array<Outcome>() }))
+      // The first round is for the processes to find their pace, in which what they run is compiled.
+      for (const [index, entry] of turns(outcomes, 1 + load.rounds).entries()) {
+        const slice = yield* contendFor(
+          (Plan.isInGo(entry.contender) ? theirs : ours).slice(0, processes),
+          {
+            strategy: entry.contender.strategy,
+            configMap,
+            holdMillis: entry.contender.holdMillis ?? Plan.holdMillis,
+            thinkMillisAtMost
+          },
+          { millis, warmUpMillis: plan.warmUpMillis }
         )
-      }))
+        if (index >= outcomes.length) entry.outcomes.push(outcomeOf(slice))
+      }
       return { load, outcomes, absent: load.contenders.filter((contender) => !isThere(contender)) }
     }))
 
   const crowds = yield* Effect.forEach(plan.crowds, (crowd, index) =>
     Effect.gen(function*() {
       const configMap = `handover-crowd-${index}`
-      yield* makeConfigMap(configMap)
+      yield* Objects.create(Objects.small, configMap)
       const { contender: { strategy }, fibers, holdMillis, others, sliceMillis: millis } = crowd
       const slices = yield* Effect.forEach(Array.from({ length: crowd.rounds }), () =>
         contendFor(

@@ -1,5 +1,4 @@
 /** One process of the benchmark: its fibers want a lock as they are told; or it writes the object, or watches it. */
-import { NodeRuntime } from "@effect/platform-node"
 import { type AnnotationEdit, LockName } from "@kubelock/core"
 import {
   AnnotationStore,
@@ -11,11 +10,11 @@ import {
   type NotAcquired,
   ResourceRef
 } from "@kubelock/kube"
-import { Cause, Clock, Console, Effect, Layer, Logger, Random, Result, Schema, Stream } from "effect"
-import { argv, stdin } from "node:process"
-import { createInterface } from "node:readline"
+import { Clock, Effect, Layer, Random, Result, Schema, Stream } from "effect"
+import { argv } from "node:process"
+import * as Worker from "../contenders/Worker.ts"
 import * as AtOnce from "./AtOnce.ts"
-import { Answer, type Contend, Order, Settings, type Watch, type Watched, type Write, type Written } from "./Message.ts"
+import { type Contend, Order, Settings, type Watch, type Watched, type Write, type Written } from "./Message.ts"
 import * as Recording from "./Recording.ts"
 
 const refOf = (name: string) => ResourceRef.configMap({ namespace: "default", name })
@@ -136,19 +135,7 @@ const obey = Effect.fnUntraced(function*(order: Order) {
 
 const main = Effect.gen(function*() {
   const { kubeconfig } = yield* Schema.decodeUnknownEffect(Settings)(argv[2])
-  const lines = Stream.fromAsyncIterable(createInterface({ input: stdin }), (error) => error)
-  const speak = Stream.runForEach(lines, (line) =>
-    Schema.decodeEffect(Schema.fromJsonString(Order))(line).pipe(
-      Effect.flatMap(obey),
-      Effect.flatMap(Schema.encodeEffect(Schema.fromJsonString(Answer))),
-      Effect.flatMap(Console.log)
-    ))
-  yield* Effect.provide(speak, KubeTransport.layerText(kubeconfig))
+  yield* Effect.provide(Worker.answer(Order, obey), KubeTransport.layerText(kubeconfig))
 })
 
-// Standard output is for answers alone.
-main.pipe(
-  Effect.onError((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError(cause)),
-  Effect.provideService(Logger.LogToStderr, true),
-  NodeRuntime.runMain({ disableErrorReporting: true })
-)
+Worker.run(main)
