@@ -198,9 +198,10 @@ export const handover: Scenario<NodeServices.NodeServices> = {
       return findings
     },
     (run, { server }) =>
-      Effect.catchTags(Effect.provide(Effect.scoped(run), KubeTransport.layerText(server.kubeconfig)), {
-        InvalidConfig: ({ message }) => new BenchFailed({ message }),
-        KubeError: ({ message }) => new BenchFailed({ message })
-      })
+      Effect.catchTag(
+        Effect.provide(Effect.scoped(run), KubeTransport.layerText(server.kubeconfig)),
+        "InvalidConfig",
+        ({ message }) => Effect.fail(new BenchFailed({ message }))
+      )
   )
 }

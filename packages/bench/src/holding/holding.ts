@@ -38,21 +38,21 @@ const start = Effect.fnUntraced(
       discard: true
     })
     const settings = yield* Effect.orDie(Schema.encodeEffect(Settings)({ kubeconfig: server.kubeconfig }))
-    const { ask, pid } = yield* OtherProcess.open({
-      ...OtherProcess.script(fileURLToPath(new URL("worker.ts", import.meta.url)), settings),
-      order: Schema.fromJsonString(Order),
-      answer: Schema.fromJsonString(Counted)
-    })
+    const name = `the holder of ${holder.name}`
+    const worker = yield* LineProcess.start(name, LineProcess.script(new URL("worker.ts", import.meta.url), settings))
+    const ask = (order: Order) =>
+      Effect.orDie(Schema.encodeEffect(Schema.fromJsonString(Order))(order)).pipe(
+        Effect.flatMap(worker.ask),
+        Effect.flatMap(LineProcess.read(name, Counted))
+      )
     yield* ask({ _tag: "Hold", locks, configMaps, renewEveryMillis })
     const used = Effect.gen(function*() {
       const { held, requests } = yield* ask({ _tag: "Count" })
       if (held < locks) return yield* new BenchFailed({ message: `${held} of ${locks} locks are still held` })
       const used: Used = {
         requests,
-        bytes: yield* Usage.bytes(pid),
-        cpuMillis: yield* Usage.cpuMillis(pid),
-        residentBytes: yield* Usage.residentBytes(pid),
-        sockets: yield* Usage.sockets(pid)
+        ...yield* Usage.of(worker.pid),
+        ...yield* Usage.held(worker.pid)
       }
       return used
     })
@@ -101,9 +101,10 @@ export const holding: Scenario<NodeServices.NodeServices> = {
       return findings
     },
     (run, { server }) =>
-      Effect.catchTags(Effect.provide(Effect.scoped(run), KubeTransport.layerText(server.kubeconfig)), {
-        InvalidConfig: (error) => new BenchFailed({ message: error.message }),
-        KubeError: (error) => new BenchFailed({ message: error.message })
-      })
+      Effect.catchTag(
+        Effect.provide(Effect.scoped(run), KubeTransport.layerText(server.kubeconfig)),
+        "InvalidConfig",
+        ({ message }) => Effect.fail(new BenchFailed({ message }))
+      )
   )
 }
