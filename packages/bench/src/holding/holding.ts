@@ -101,10 +101,10 @@ export const holding: Scenario<NodeServices.NodeServices> = {
       return findings
     },
     (run, { server }) =>
-      Effect.catchTag(
-        Effect.provide(Effect.scoped(run), KubeTransport.layerText(server.kubeconfig)),
-        "InvalidConfig",
-        ({ message }) => Effect.fail(new BenchFailed({ message }))
+      run.pipe(
+        Effect.scoped,
+        Effect.provide(KubeTransport.layerText(server.kubeconfig)),
+        Effect.catchTag("InvalidConfig", ({ message }) => Effect.fail(new BenchFailed({ message })))
       )
   )
 }

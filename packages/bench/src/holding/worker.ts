@@ -16,7 +16,9 @@ const take = Effect.fnUntraced(function*({ configMaps, locks, renewEveryMillis }
         resource: ResourceRef.configMap({ namespace: "default", name: configMap }),
         name: `lock-${index}`,
         owner: "holder",
-        renewEvery: renewEveryMillis
+        renewEvery: renewEveryMillis,
+        // What is slow here shall be seen, not lost.
+        requestTimeout: "10 seconds"
       })
       return yield* lock.acquire
     }),
