@@ -126,6 +126,15 @@ describe("kube", () => {
   })
 })
 
+describe("what is quick to import", () => {
+  it.each(["core", "kube"])("%s: whoever imports it opens no stdin", (name) => {
+    const found = sourcesOf(name).flatMap((source) =>
+      importsOf(source).filter(({ from }) => /^(?:node:)?process$/.test(from)).map(() => source.path)
+    )
+    expect(found).toEqual([])
+  })
+})
+
 describe("testing", () => {
   it("knows nothing of locks", () => {
     const found = sourcesOf("testing").flatMap((source) =>

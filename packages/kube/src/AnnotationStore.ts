@@ -290,7 +290,7 @@ const find = (method: "GET" | "PATCH", memory: Memory, ref: ResourceRef.Resource
     return refused(method, ref, 404, new ResourceNotFound({ missing: "Object", message }))
   })
 
-const decodeObject = Schema.decodeUnknownResult(
+const decodeObject = Schema.decodeUnknownResult(Schema.suspend(() =>
   Schema.StructWithRest(
     Schema.Struct({
       metadata: Schema.StructWithRest(
@@ -306,7 +306,7 @@ const decodeObject = Schema.decodeUnknownResult(
     }),
     [Schema.Record(Schema.String, Schema.Json)]
   )
-)
+))
 
 /** What the operations made of an object, if it is still one. */
 const read = (ref: ResourceRef.ResourceRef, patched: unknown): Result.Result<MemoryObject, KubeError> =>

@@ -27,7 +27,6 @@
  */
 import { Context, Effect, Random } from "effect"
 import { hostname } from "node:os"
-import { pid } from "node:process"
 
 /** What a process is called where nobody says otherwise. @category models @since 0.1.0 */
 export interface Identity {
@@ -45,8 +44,9 @@ const randomText = Effect.map(
 /** The identity in force: made once per process unless provided otherwise. @category services @since 0.1.0 */
 export const Identity: Context.Reference<Identity> = Context.Reference<Identity>("@kubelock/kube/Identity", {
   defaultValue: () => {
-    const process = Effect.runSync(randomText)
-    return { owner: `${hostname()}-${pid}-${process}`, process }
+    const text = Effect.runSync(randomText)
+    // The global one: an import of `node:process` reads all that is in it, and with that opens stdin.
+    return { owner: `${hostname()}-${process.pid}-${text}`, process: text }
   }
 })
 

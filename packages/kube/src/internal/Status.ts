@@ -4,19 +4,21 @@ import { Option, Schema } from "effect"
  * What an API server says when it refuses: the parts of a `Status` object that a person or a decision needs. Whatever is
  * missing is absent; whatever is not a `Status` is not read at all.
  */
-const Status = Schema.Struct({
-  kind: Schema.Literal("Status"),
-  message: Schema.optional(Schema.String),
-  details: Schema.optional(Schema.NullOr(Schema.Struct({
-    name: Schema.optional(Schema.String),
-    retryAfterSeconds: Schema.optional(Schema.Finite),
-    causes: Schema.optional(Schema.NullOr(Schema.Array(Schema.Struct({
-      field: Schema.optional(Schema.String),
-      reason: Schema.optional(Schema.String),
-      message: Schema.optional(Schema.String)
-    }))))
-  })))
-})
+const Status = Schema.suspend(() =>
+  Schema.Struct({
+    kind: Schema.Literal("Status"),
+    message: Schema.optional(Schema.String),
+    details: Schema.optional(Schema.NullOr(Schema.Struct({
+      name: Schema.optional(Schema.String),
+      retryAfterSeconds: Schema.optional(Schema.Finite),
+      causes: Schema.optional(Schema.NullOr(Schema.Array(Schema.Struct({
+        field: Schema.optional(Schema.String),
+        reason: Schema.optional(Schema.String),
+        message: Schema.optional(Schema.String)
+      }))))
+    })))
+  })
+)
 
 export type Status = typeof Status.Type
 
