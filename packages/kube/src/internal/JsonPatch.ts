@@ -5,7 +5,7 @@
  * `replace` creates it.
  */
 import { GoJson } from "@kubelock/core"
-import { Equal, Predicate, Result } from "effect"
+import { Equal, JsonPointer, Predicate, Result } from "effect"
 import type { JsonPatchOperation } from "../AnnotationStore.ts"
 
 /**
@@ -64,7 +64,7 @@ const perform = (document: unknown, operation: JsonPatchOperation): unknown => {
 const keysOf = (pointer: unknown): Keys | undefined => {
   if (!Predicate.isString(pointer)) return undefined
   const [beforeFirst, ...keys] = pointer.split("/")
-  return beforeFirst === "" ? keys.map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~")) : undefined
+  return beforeFirst === "" ? keys.map(JsonPointer.unescapeToken) : undefined
 }
 
 /** What is inherited is not there. */
