@@ -5,5 +5,6 @@ import { handover } from "./handover/handover.ts"
 import { holding } from "./holding/holding.ts"
 import { pairs } from "./pairs/Pairs.ts"
 import type { Scenario } from "./Scenario.ts"
+import { start } from "./start/start.ts"
 
-export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = [pairs, busy, handover, holding]
+export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = [pairs, busy, handover, holding, start]
