@@ -19,8 +19,15 @@
  */
 
 /** Go's JSON text of a string, or of whatever holds strings. @category conversions @since 0.1.0 */
-export const stringify = (value: string | object): string =>
-  JSON.stringify(value)
-    .replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
+export const stringify = (value: string | object): string => {
+  const text = JSON.stringify(value)
+  return text.search(different) === -1 ? text : asGo(text)
+}
+
+// What both write alike is most of what there is, and told in a single pass.
+const different = /[<>&\u2028\u2029]|\\ud/
+
+const asGo = (text: string): string =>
+  text.replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
     // JSON.stringify escapes lone surrogates, and a backslash of the text itself is doubled before them.
     .replace(/(\\\\)|\\ud[89a-f][0-9a-f]{2}/g, (escape, backslash) => (backslash === undefined ? "\\ufffd" : escape))

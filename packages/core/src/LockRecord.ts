@@ -59,13 +59,10 @@ export const isExpired = (record: Holder, nowNanos: bigint): boolean => expiresA
  * @since 0.1.0
  */
 export const format = (record: LockRecord): string => {
-  const members = [
-    `"owner":${GoJson.stringify(record.owner)}`,
-    `"createdAt":"${Rfc3339.format(record.createdAtNanos)}"`,
-    `"ttl":${record.ttlNanos}`
-  ]
-  if (record.id !== undefined) members.push(`"id":${GoJson.stringify(record.id)}`)
-  return `{${members.concat(record.others ?? []).join(",")}}`
+  const createdAt = Rfc3339.format(record.createdAtNanos)
+  const id = record.id === undefined ? "" : `,"id":${GoJson.stringify(record.id)}`
+  const others = record.others === undefined ? "" : record.others.map((member) => `,${member}`).join("")
+  return `{"owner":${GoJson.stringify(record.owner)},"createdAt":"${createdAt}","ttl":${record.ttlNanos}${id}${others}}`
 }
 
 /**
@@ -75,6 +72,25 @@ export const format = (record: LockRecord): string => {
  * @since 0.1.0
  */
 export const parse = (raw: string): Result.Result<LockRecord, MalformedRecord> => {
+  const record = parsePlain(raw)
+  return record === undefined ? parseAny(raw) : Result.succeed(record)
+}
+
+// A record as Go and we write it, with nothing in it to unescape. It is what there is to read nearly always, and quicker so.
+const plain =
+  /^\{"owner":"([^"\\\p{Cc}\p{Cs}]*)","createdAt":"([^"\\]*)","ttl":([1-9]\d{0,17})(?:,"id":"([^"\\\p{Cc}\p{Cs}]*)")?\}$/u
+
+const parsePlain = (raw: string): LockRecord | undefined => {
+  const match = plain.exec(raw)
+  if (match === null) return undefined
+  const [, owner = "", createdAt = "", ttl = "", id] = match
+  const createdAtNanos = Option.getOrUndefined(Rfc3339.parse(createdAt))
+  if (createdAtNanos === undefined) return undefined
+  const holder = { owner, createdAtNanos, ttlNanos: BigInt(ttl) }
+  return id === undefined ? holder : { ...holder, id }
+}
+
+const parseAny = (raw: string): Result.Result<LockRecord, MalformedRecord> => {
   const refuse = (problem: string) => Result.fail(new MalformedRecord({ raw, problem }))
   if (!isJson(raw)) return refuse("not JSON")
   // On its way to a Go program a text becomes UTF-8, where half of a surrogate pair is U+FFFD whatever stands beside it.

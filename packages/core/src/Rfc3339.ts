@@ -26,14 +26,14 @@
  */
 import { Option } from "effect"
 
-const nanosPerMilli = 1_000_000n
 const nanosPerSecond = 1_000_000_000n
-const nanosPerMinute = 60n * nanosPerSecond
+const secondsPerDay = 86_400
 
 /** Go's zero `time.Time`, 0001-01-01T00:00:00Z: what a record without `createdAt` means. @category constants @since 0.1.0 */
 export const goZeroTimeNanos = -62_135_596_800n * nanosPerSecond
 
-const instant = /^(\d{4}-\d\d-\d\d)T(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
+const instant =
+  /^(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]?\d|2[0-3]):([0-5]\d):([0-5]\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
 
 /**
  * Nanoseconds since the Unix epoch, or none where Go would refuse the text. Digits past the ninth are cut, as Go cuts them.
@@ -44,21 +44,20 @@ const instant = /^(\d{4}-\d\d-\d\d)T(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([
 export const parse = (text: string): Option.Option<bigint> => {
   const match = instant.exec(text)
   if (match === null) return Option.none()
-  const [, date, hour, minute, second, fraction = "", sign, offsetHours = "0", offsetMinutes = "0"] = match
+  const [, year, month, day, hour, minute, second, fraction, sign, offsetHours, offsetMinutes] = match
+  const days = daysTo(Number(year), Number(month), Number(day))
+  if (Number(day) > 28 && days >= daysTo(Number(year), Number(month) + 1, 1)) return Option.none()
+  const seconds = days * secondsPerDay + Number(hour) * 3_600 + Number(minute) * 60 + Number(second)
+  const local = BigInt(seconds) * nanosPerSecond
+  const nanos = fraction === undefined ? local : local + BigInt(Number(fraction.slice(0, 9).padEnd(9, "0")))
+  if (sign === undefined) return Option.some(nanos)
   if (Number(offsetHours) > 24 || Number(offsetMinutes) > 60) return Option.none()
-  const toTheSecond = `${date}T${hour!.padStart(2, "0")}:${minute}:${second}`
-  const millis = Date.parse(`${toTheSecond}Z`)
-  // `Date` rolls 29 February of a common year, hour 24 and the like over into the next unit; Go refuses them.
-  if (Number.isNaN(millis) || !new Date(millis).toISOString().startsWith(toTheSecond)) return Option.none()
-  const local = BigInt(millis) * nanosPerMilli + BigInt(fraction.slice(0, 9).padEnd(9, "0"))
-  const offset = BigInt(Number(offsetHours) * 60 + Number(offsetMinutes)) * nanosPerMinute
-  return Option.some(sign === "-" ? local + offset : local - offset)
+  const offset = BigInt(Number(offsetHours) * 60 + Number(offsetMinutes)) * 60n * nanosPerSecond
+  return Option.some(sign === "-" ? nanos + offset : nanos - offset)
 }
 
 // Go reads offsets up to this one; with it every instant that `parse` can return has a text of a four-digit year.
-const widestOffset = { text: "24:60", nanos: 25n * 60n * nanosPerMinute }
-const firstMillis = Date.parse("0000-01-01T00:00:00Z")
-const lastMillis = Date.parse("9999-12-31T23:59:59.999Z")
+const widestOffset = { text: "24:60", seconds: 25 * 3_600 }
 
 /**
  * The text that Go writes: UTC, up to nine digits of fraction without trailing zeros.
@@ -73,27 +72,61 @@ const lastMillis = Date.parse("9999-12-31T23:59:59.999Z")
  * @since 0.1.0
  */
 export const format = (nanos: bigint): string => {
-  const millis = toMillis(nanos)
-  if (millis < firstMillis) return localText(nanos, widestOffset.nanos) + `+${widestOffset.text}`
-  if (millis > lastMillis) return localText(nanos, -widestOffset.nanos) + `-${widestOffset.text}`
-  return localText(nanos, 0n) + "Z"
+  const belowSecond = Number(nanos % nanosPerSecond)
+  const restNanos = belowSecond < 0 ? belowSecond + 1e9 : belowSecond
+  const seconds = Number((nanos - BigInt(restNanos)) / nanosPerSecond)
+  const fraction = restNanos === 0 ? "" : `.${digits(restNanos, 9).replace(/0+$/, "")}`
+  if (isWritten(seconds)) return `${toTheSecond(seconds)}${fraction}Z`
+  const sign = seconds < 0 ? "+" : "-"
+  const local = seconds < 0 ? seconds + widestOffset.seconds : seconds - widestOffset.seconds
+  if (isWritten(local)) return `${toTheSecond(local)}${fraction}${sign}${widestOffset.text}`
+  throw new RangeError(`${nanos} ns since 1970 lies outside the years that RFC 3339 can write`)
 }
 
-const toMillis = (nanos: bigint): number => {
-  const rest = nanos % nanosPerMilli
-  return Number((nanos - (rest < 0n ? rest + nanosPerMilli : rest)) / nanosPerMilli)
+const digits = (value: number, length: number): string => String(value).padStart(length, "0")
+
+// Years are counted from March, so that a leap day is the last of its year, and days from the first of March of the year 0.
+const daysToEpoch = 719_468
+const daysPer400Years = 146_097
+
+/** Days from the epoch to a day of the Gregorian calendar. The month after December is January. */
+const daysTo = (year: number, month: number, day: number): number => {
+  const marchYear = Math.floor(year + (month - 3) / 12)
+  const marchMonth = (month + 9) % 12
+  const leapDays = Math.floor(marchYear / 4) - Math.floor(marchYear / 100) + Math.floor(marchYear / 400)
+  return marchYear * 365 + leapDays + daysOfMonths(marchMonth) + day - 1 - daysToEpoch
 }
 
-const localText = (nanos: bigint, offsetNanos: bigint): string => {
-  const localNanos = nanos + offsetNanos
-  const millis = toMillis(localNanos)
-  if (!(millis >= firstMillis && millis <= lastMillis)) {
-    throw new RangeError(`${nanos} ns since 1970 lies outside the years that RFC 3339 can write`)
-  }
-  const restNanos = localNanos % nanosPerSecond
-  const fraction = (restNanos < 0n ? restNanos + nanosPerSecond : restNanos).toString().padStart(9, "0").replace(
-    /0+$/,
-    ""
+/** The days of so many months from March on: 31, 30, 31, 30, 31, and again. */
+const daysOfMonths = (months: number): number => Math.floor((153 * months + 2) / 5)
+
+const firstSeconds = daysTo(0, 1, 1) * secondsPerDay
+const endSeconds = daysTo(10_000, 1, 1) * secondsPerDay
+
+const isWritten = (seconds: number): boolean => seconds >= firstSeconds && seconds < endSeconds
+
+const toTheSecond = (seconds: number): string => {
+  const days = Math.floor(seconds / secondsPerDay)
+  const secondOfDay = seconds - days * secondsPerDay
+  const minuteOfDay = Math.floor(secondOfDay / 60)
+  const hour = Math.floor(minuteOfDay / 60)
+  return `${dateText(days)}T${digits(hour, 2)}:${digits(minuteOfDay - hour * 60, 2)}:${
+    digits(secondOfDay - minuteOfDay * 60, 2)
+  }`
+}
+
+const dateText = (days: number): string => {
+  const marchDays = days + daysToEpoch
+  const past = Math.floor(marchDays / daysPer400Years)
+  const day = marchDays - past * daysPer400Years
+  // Without its leap days a year has 365: the last day of four years, of a hundred and of four hundred may be one.
+  const yearOf400 = Math.floor(
+    (day - Math.floor(day / 1_460) + Math.floor(day / 36_524) - Math.floor(day / 146_096)) / 365
   )
-  return new Date(millis).toISOString().slice(0, 19) + (fraction === "" ? "" : `.${fraction}`)
+  const dayOfYear = day - yearOf400 * 365 - Math.floor(yearOf400 / 4) + Math.floor(yearOf400 / 100)
+  const marchMonth = Math.floor((5 * dayOfYear + 2) / 153)
+  const year = past * 400 + yearOf400 + (marchMonth < 10 ? 0 : 1)
+  return `${digits(year, 4)}-${digits((marchMonth + 2) % 12 + 1, 2)}-${
+    digits(dayOfYear - daysOfMonths(marchMonth) + 1, 2)
+  }`
 }

@@ -96,4 +96,23 @@ describe("Rfc3339.format", () => {
       })
     )
   })
+
+  it("has the calendar of Date: the same days, and no others", () => {
+    const year = fc.oneof(
+      fc.integer({ min: 0, max: 9_999 }),
+      fc.constantFrom(0, 4, 100, 400, 1600, 1900, 2000, 2024, 9_996)
+    )
+    const two = (value: number) => String(value).padStart(2, "0")
+    fc.assert(
+      fc.property(year, fc.integer({ min: 0, max: 13 }), fc.integer({ min: 0, max: 32 }), (year, month, day) => {
+        const text = `${String(year).padStart(4, "0")}-${two(month)}-${two(day)}T12:34:56Z`
+        const date = new Date(text)
+        const isDay = !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text.slice(0, 19))
+        const nanos = Rfc3339.parse(text)
+        expect(nanos).toEqual(isDay ? Option.some(BigInt(date.getTime()) * 1_000_000n) : Option.none())
+        if (isDay) expect(Rfc3339.format(Option.getOrThrow(nanos))).toBe(text)
+      }),
+      { numRuns: 2_000 }
+    )
+  })
 })
