@@ -53,7 +53,12 @@ describe("a report", () => {
     tables.find((table) => table.id === id)?.rows.find(([first]) => first?.includes(name) === true)
 
   it("tells of every contender, and of those that were left out", () => {
-    assert.deepStrictEqual(rowOf("handover", "this library")?.slice(1, 5), ["222", "4.00 / 4.00", "3.90 / 3.90", "2.10"])
+    assert.deepStrictEqual(rowOf("handover", "this library")?.slice(1, 5), [
+      "222",
+      "4.00 / 4.00",
+      "3.90 / 3.90",
+      "2.10"
+    ])
     assert.deepStrictEqual(rowOf("handover", missing.name), [
       `${load.name}: ${missing.name}`,
       "left out: KUBELOCK_BENCH_GO names no program"
