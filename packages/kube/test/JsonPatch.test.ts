@@ -55,10 +55,17 @@ describe("operations on a document", () => {
     assert.deepStrictEqual(made(document, ...operations), after)
   })
 
-  it("takes a key for a key, whatever it is called", () => {
-    const patched = made({}, { op: "add", path: "/__proto__", value: { a: 1 } })
-    assert.deepStrictEqual(Object.entries(patched ?? {}), [["__proto__", { a: 1 }]])
-    assert.isUndefined(({} as { readonly a?: unknown }).a)
+  it.each(["/__proto__", "/__proto__/a", "/b/__proto__/a", "/toString/a", "/b/constructor/prototype/a"])(
+    "writes nothing to what all objects share: %s",
+    (path) => {
+      assert.isUndefined(made({ b: {} }, { op: "add", path, value: { a: 1 } }))
+      assert.isUndefined(({} as { readonly a?: unknown }).a)
+      assert.isUndefined((Object.prototype.toString as { readonly a?: unknown }).a)
+    }
+  )
+
+  it.each(["constructor", "prototype", "toString"])("takes a key for a key: %s", (key) => {
+    assert.deepStrictEqual(made({}, { op: "add", path: `/${key}`, value: 1 }), { [key]: 1 })
   })
 
   it("names the one that cannot be made", () => {

@@ -1,11 +1,12 @@
 /**
  * The operations that go with an edit, written as an API server reads them and made as it makes them. Pure.
  *
- * That is RFC 6902, but for a key that is absent from a map that exists: `test` finds `null` there, `copy` takes `null` from there, and
- * `replace` creates it.
+ * They are made by the library, but for what the server does differently with a key that is absent from a map that exists: `test`
+ * finds `null` there, `copy` takes `null` from there, and `replace` creates it.
  */
 import { GoJson } from "@kubelock/core"
-import { Equal, JsonPointer, Predicate, Result } from "effect"
+import { JsonPointer, Predicate, Result } from "effect"
+import { applyPatch } from "rfc6902"
 import type { JsonPatchOperation } from "../AnnotationStore.ts"
 
 /**
@@ -20,10 +21,9 @@ export const apply = (
   document: object,
   operations: ReadonlyArray<JsonPatchOperation>
 ): Result.Result<unknown, JsonPatchOperation> => {
-  let patched: unknown = document
+  const patched: unknown = structuredClone(document)
   for (const operation of wellFormed(operations)) {
-    patched = perform(patched, operation)
-    if (patched === undefined) return Result.fail(operation)
+    if (!perform(patched, operation)) return Result.fail(operation)
   }
   return Result.succeed(patched)
 }
@@ -32,95 +32,55 @@ export const apply = (
 export const describe = (operations: ReadonlyArray<JsonPatchOperation>): string =>
   operations.map(({ op, path }) => `${op} ${path}`).join(", ")
 
-/** The keys from the top of the document to a place in it. */
-type Keys = ReadonlyArray<string>
-
-/** The document after the operation; undefined, which is no JSON, if it cannot be made. */
-const perform = (document: unknown, operation: JsonPatchOperation): unknown => {
-  const keys = keysOf(operation.path)
+const perform = (document: unknown, operation: JsonPatchOperation): boolean => {
   switch (operation.op) {
-    case "test": {
-      const value = found(document, keys)
-      return value !== undefined && Equal.equals(value, operation.value) ? document : undefined
-    }
-    case "add":
-      return changed(document, keys, adding(operation.value))
+    case "test":
+      return isAbsentKey(document, operation.path) ? operation.value === null : applyOne(document, operation)
     case "replace":
-      return changed(document, keys, replacing(operation.value))
+      return isAbsentKey(document, operation.path)
+        ? applyOne(document, { ...operation, op: "add" })
+        : isThere(document, operation.path) && applyOne(document, operation)
     case "remove":
-      return changed(document, keys, remove)
+      return isThere(document, operation.path) && applyOne(document, operation)
     case "copy":
-      return changed(document, keys, adding(found(document, keysOf(operation.from))))
-    case "move": {
-      const from = keysOf(operation.from)
-      return isBelow(keys, from)
-        ? undefined
-        : changed(changed(document, from, remove), keys, adding(found(document, from)))
-    }
+      return isAbsentKey(document, operation.from)
+        ? applyOne(document, { op: "add", path: operation.path, value: null })
+        : isThere(document, operation.from) && applyOne(document, operation)
+    case "move":
+      return isThere(document, operation.from) && applyOne(document, operation)
+    default:
+      return applyOne(document, operation)
   }
 }
 
-/** Of what is no pointer, undefined: such a place is nowhere. */
-const keysOf = (pointer: unknown): Keys | undefined => {
-  if (!Predicate.isString(pointer)) return undefined
-  const [beforeFirst, ...keys] = pointer.split("/")
-  return beforeFirst === "" ? keys.map(JsonPointer.unescapeToken) : undefined
+// The library throws on a pointer that is none, and follows one into what is inherited.
+const applyOne = (document: unknown, operation: JsonPatchOperation): boolean =>
+  (operation.path === "" || Predicate.isObjectOrArray(placeOf(document, operation.path).parent)) &&
+  Result.match(Result.try(() => applyPatch(document, [operation])), {
+    onFailure: () => false,
+    onSuccess: (problems) => problems.every((problem) => problem === null)
+  })
+
+/** Whether the path names a key that is absent from a map that exists. */
+const isAbsentKey = (document: unknown, path: string): boolean => {
+  const { key, parent } = placeOf(document, path)
+  return Predicate.isObject(parent) && !Object.hasOwn(parent, key)
 }
 
-/** What is inherited is not there. */
-const isThere = (parent: unknown, key: string): boolean =>
-  Array.isArray(parent) ? index.test(key) && Number(key) < parent.length : isMap(parent) && Object.hasOwn(parent, key)
-
-const index = /^(?:0|[1-9]\d*)$/
-
-const isMap = Predicate.isObject
-
-const childOf = (parent: unknown, key: string): unknown => {
-  if (!isThere(parent, key)) return undefined
-  if (Array.isArray(parent)) return parent[Number(key)]
-  return isMap(parent) ? parent[key] : undefined
+/** Whether the path names a key of a map or a member of a list. What is inherited does not count. */
+const isThere = (document: unknown, path: string): boolean => {
+  const { key, parent } = placeOf(document, path)
+  return Predicate.isObjectOrArray(parent) && Object.keys(parent).includes(key)
 }
 
-/** What is at the place, `null` where a map has no such key; undefined where the keys lead nowhere. */
-const found = (document: unknown, keys: Keys | undefined): unknown => {
-  if (keys === undefined) return undefined
-  const parent = keys.slice(0, -1).reduce(childOf, document)
-  const value = keys.reduce(childOf, document)
-  return value === undefined && isMap(parent) ? null : value
+/** Nowhere, where the path leads through what is inherited, or to the one key that the library will not write. */
+const placeOf = (document: unknown, path: string): { readonly key: string; readonly parent: unknown } => {
+  const keys = Predicate.isString(path) ? path.split("/").slice(1).map(JsonPointer.unescapeToken) : []
+  const parent = keys.length === 0 || keys.includes("__proto__")
+    ? undefined
+    : keys.slice(0, -1).reduce(childOf, document)
+  return { key: keys.at(-1) ?? "", parent }
 }
 
-type Change = (parent: unknown, key: string) => unknown
-
-/** The node with what the change makes of the map or list that the keys lead into. The whole document cannot be changed so. */
-const changed = (node: unknown, keys: Keys | undefined, change: Change): unknown => {
-  if (keys === undefined) return undefined
-  const [key, ...below] = keys
-  if (key === undefined) return undefined
-  return below.length === 0 ? change(node, key) : set(node, key, changed(childOf(node, key), below, change))
-}
-
-const adding = (value: unknown): Change => (parent, key) => {
-  if (value === undefined) return undefined
-  if (!Array.isArray(parent)) return set(parent, key, value)
-  if (key === "-") return [...parent, value]
-  return index.test(key) && Number(key) <= parent.length ? parent.toSpliced(Number(key), 0, value) : undefined
-}
-
-const replacing = (value: unknown): Change => (parent, key) => set(parent, key, value)
-
-const remove: Change = (parent, key) => {
-  if (!isThere(parent, key)) return undefined
-  if (Array.isArray(parent)) return parent.toSpliced(Number(key), 1)
-  return isMap(parent) ? Object.fromEntries(Object.entries(parent).filter(([other]) => other !== key)) : undefined
-}
-
-const set = (parent: unknown, key: string, value: unknown): unknown => {
-  if (value === undefined) return undefined
-  if (Array.isArray(parent)) return isThere(parent, key) ? parent.with(Number(key), value) : undefined
-  // A computed key is a key like any other, `__proto__` too.
-  return isMap(parent) ? { ...parent, [key]: value } : undefined
-}
-
-const isBelow = (keys: Keys | undefined, above: Keys | undefined): boolean =>
-  keys !== undefined && above !== undefined && keys.length > above.length &&
-  above.every((key, at) => key === keys[at])
+const childOf = (parent: unknown, key: string): unknown =>
+  Predicate.isObjectOrArray(parent) && Object.hasOwn(parent, key) ? Reflect.get(parent, key) : undefined
