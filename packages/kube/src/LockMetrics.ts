@@ -85,21 +85,28 @@ export const clockOffsetSeconds = Metric.gauge("kubelock_clock_offset_seconds", 
   attributes: { unit: "s" }
 })
 
-const by = (
-  metric: Metric.Metric<number, Metric.CounterState<number>>,
-  attribute: string,
-  value: string
-) => Metric.update(Metric.withAttributes(metric, { [attribute]: value }), 1)
+/** Counts by the value of an attribute. */
+const by = (metric: Metric.Metric<number, Metric.CounterState<number>>, attribute: string) => {
+  const counts = new Map<string, Effect.Effect<void>>()
+  return (value: string): Effect.Effect<void> => {
+    const known = counts.get(value)
+    if (known !== undefined) return known
+    const count = Metric.update(Metric.withAttributes(metric, { [attribute]: value }), 1)
+    counts.set(value, count)
+    return count
+  }
+}
 
 /** An acquisition has ended. @category combinators @since 0.1.0 */
-export const acquired = (outcome: AcquisitionOutcome): Effect.Effect<void> => by(acquisitions, "outcome", outcome)
+export const acquired: (outcome: AcquisitionOutcome) => Effect.Effect<void> = by(acquisitions, "outcome")
+
+const byRenewal = by(renewals, "outcome")
 
 /** A renewal has ended. @category combinators @since 0.1.0 */
-export const renewed = (isRenewed: boolean): Effect.Effect<void> =>
-  by(renewals, "outcome", isRenewed ? "renewed" : "failed")
+export const renewed = (isRenewed: boolean): Effect.Effect<void> => byRenewal(isRenewed ? "renewed" : "failed")
 
 /** A lock was lost. @category combinators @since 0.1.0 */
-export const lost = (reason: LossReason["_tag"]): Effect.Effect<void> => by(losses, "reason", reason)
+export const lost: (reason: LossReason["_tag"]) => Effect.Effect<void> = by(losses, "reason")
 
 /** A write was refused. @category combinators @since 0.1.0 */
 export const conflicted: Effect.Effect<void> = Metric.update(conflicts, 1)

@@ -10,45 +10,26 @@ import {
   type AlreadyExists,
   AnnotationEdit,
   type Holder,
-  InvalidConfig,
   LockName,
   LockRecord,
   type OwnerMismatch
 } from "@kubelock/core"
-import {
-  Cause,
-  Clock,
-  Duration,
-  Effect,
-  Equal,
-  Exit,
-  Fiber,
-  JsonPointer,
-  Latch,
-  Option,
-  Predicate,
-  RcMap,
-  Result,
-  Schema,
-  Scope,
-  type Tracer
-} from "effect"
-import type { AnnotationStore, JsonPatchOperation } from "../AnnotationStore.ts"
+import { Cause, Clock, Duration, Effect, Equal, Exit, Fiber, Option, RcMap, Result, Scope, type Tracer } from "effect"
+import type { AnnotationStore } from "../AnnotationStore.ts"
 import * as ClockOffset from "../ClockOffset.ts"
 import { HeldLock } from "../HeldLock.ts"
 import { Identity, nextAcquisitionId } from "../Identity.ts"
 import type { KubeError } from "../KubeError.ts"
 import * as LockMetrics from "../LockMetrics.ts"
 import type { ManagedLock, ManagedLocks, NotAcquired } from "../ManagedLock.ts"
-import { LockLost, Released, WaitTimeout } from "../ManagedLockError.ts"
+import { type LockLost, WaitTimeout } from "../ManagedLockError.ts"
 import * as ResourceRef from "../ResourceRef.ts"
 import { type Attempts, now, type Restore, type Taken } from "./Attempts.ts"
 import * as Attributes from "./Attributes.ts"
-import * as Given from "./Given.ts"
-import * as JsonPatch from "./JsonPatch.ts"
 import * as Lane from "./Lane.ts"
 import * as ObjectView from "./ObjectView.ts"
 import type { Instant } from "./Operation.ts"
+import * as Section from "./Section.ts"
 import type { Settings } from "./Settings.ts"
 import * as Tenure from "./Tenure.ts"
 import * as Waiting from "./Waiting.ts"
@@ -71,18 +52,22 @@ interface Wish {
 
 /** How far somebody has come who wants locks. */
 interface Progress {
+  /** Those whose turn it is, or was. */
+  readonly berths: Array<Berth>
   group: ReadonlyArray<Settings>
-  /** The lane of the group in which they are, or wait. */
-  lane: Lane.Lane | undefined
   /** Of the group. */
   settings: Settings
+  /** The lane for it, if others are in it. */
+  lane: Lane.Lane | undefined
 }
 
-/** A lock that somebody in this process has, until the scope is closed. */
+/** A lock that is somebody's turn to have. */
 interface Berth {
   readonly settings: Settings
   readonly lane: Lane.Lane
-  readonly scope: Scope.Closeable
+  outcome: "acquired" | "handed over"
+  /** Once it is held. */
+  section: Section.Section | undefined
 }
 
 /** Managed locks over one store. What keeps them ends with the scope, and with it they are lost. */
@@ -160,7 +145,8 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
   })
 
   /** What was taken, kept from now on until the berth is given up or the next in the lane has it. */
-  const keep = Effect.fnUntraced(function*({ lane, settings }: Berth, taken: Taken) {
+  const keep = Effect.fnUntraced(function*(berth: Berth, taken: Taken) {
+    const { lane, settings } = berth
     const { run } = settings
     const placeScope = yield* Scope.make()
     const { view } = yield* Scope.provide(placeOf(settings), placeScope)
@@ -170,81 +156,18 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     // It may be somebody else in the lane who gives it back.
     const release = Effect.ensuring(run(tenure.release), Scope.close(placeScope, Exit.void))
     lane.tenure = { ...tenure, release }
+    berth.outcome = "acquired"
   })
 
-  /** The lock of a berth, for its section. */
-  const hold = Effect.fnUntraced(function*(berth: Berth, outcome: Held["outcome"]): Effect.fn.Return<Held> {
-    const { lane, scope, settings } = berth
-    const { run } = settings
+  /** Holds what a lane has, for the section whose turn it is. */
+  const hold = Effect.fnUntraced(function*(berth: Berth) {
+    const { lane, settings } = berth
     const tenure = lane.tenure!
-    const clock = yield* Clock.Clock
-    const startedAtNanos = clock.monotonicTimeNanosUnsafe()
-    const { fencingToken, id, name, owner, resource } = tenure.lease()
-    let isReleased = false
-    const isGivenBack = Latch.makeUnsafe(false)
-    const giveBack = Effect.suspend(() => {
-      const nowNanos = clock.monotonicTimeNanosUnsafe()
-      // One that is lost goes on saying why.
-      isReleased = tenure.remainingNanos(nowNanos) > 0n
-      return Effect.andThen(
-        LockMetrics.heldFor(Duration.nanos(nowNanos - startedAtNanos)),
-        Effect.andThen(leave(berth, tenure, nowNanos), isGivenBack.open)
-      )
-    })
-    yield* Scope.addFinalizer(scope, giveBack)
-
-    const remaining = Effect.map(
-      Clock.monotonicTimeNanos,
-      (nowNanos) => Duration.nanos(isReleased ? 0n : tenure.remainingNanos(nowNanos))
+    berth.section = yield* Section.begin(
+      tenure,
+      settings,
+      (nowNanos) => Effect.andThen(leaveOrRelease(berth, tenure, nowNanos), Lane.leave(lane))
     )
-    const released = () =>
-      isReleased
-        ? new LockLost({
-          lock: name,
-          resource: ResourceRef.describe(resource),
-          owner,
-          nowNanos: clock.currentTimeNanosUnsafe(),
-          reason: new Released()
-        })
-        : undefined
-    const whileHeld = <A, E>(effect: Effect.Effect<A, E>) =>
-      Effect.suspend((): Effect.Effect<A, E | LockLost> => released() ?? effect)
-
-    yield* LockMetrics.holding
-    // Beside the span of acquiring, which ends now.
-    const around = Option.flatMap(yield* Effect.option(Effect.currentSpan), ({ parent }) => parent)
-    const span = yield* Scope.provide(
-      Effect.makeSpanScoped("KubeLock.hold", {
-        ...(Option.isSome(around) ? { parent: around.value } : { root: true }),
-        attributes: tenure.attributes
-      }),
-      scope
-    )
-    tenure.heldDuring(span)
-    const held = HeldLock.of({
-      resource,
-      name,
-      owner,
-      id,
-      fencingToken,
-      record: Effect.sync(() => tenure.lease().record),
-      remaining,
-      isHeld: Effect.map(remaining, Duration.isPositive),
-      // What becomes of it after it was left to the next is no loss of this one's.
-      lost: tenure.lost.pipe(Effect.catch((error) => isReleased ? Effect.never : Effect.fail(error))),
-      renew: whileHeld(run(tenure.renew)),
-      // Whoever comes second waits for the first.
-      release: Effect.uninterruptible(Effect.andThen(Scope.close(scope, Exit.void), isGivenBack.await)),
-      write: (given) =>
-        Effect.suspend(() => Effect.fromResult(validateOperations(name, given))).pipe(
-          Effect.flatMap((operations) => whileHeld(run(tenure.write(operations, released))))
-        )
-    })
-    const onLost = (callback: (error: LockLost) => void) =>
-      tenure.onLost((error) => {
-        if (!isReleased) callback(error)
-      })
-    return { settings, attributes: tenure.attributes, outcome, held, span, onLost }
   })
 
   /** Takes what other processes may have, for these berths, all at once. */
@@ -267,9 +190,9 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
   /** Waits for locks of one object, and takes them all at once. */
   const acquireOfOne = Effect.fnUntraced(function*(
     group: ReadonlyArray<Settings>,
-    scope: Scope.Closeable,
     progress: Progress,
-    restore: Restore
+    restore: Restore,
+    span: Tracer.Span
   ) {
     const { process } = yield* Identity
     const berths: Array<Berth> = []
@@ -278,85 +201,78 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       const key = `${process} ${settings.key}`
       progress.settings = settings
       progress.lane = Lane.find(lanes, key)
-      const lane = yield* Lane.enter(lanes, key, restore)
-      progress.lane = lane
-      const berth = { settings, lane, scope: yield* Scope.fork(scope) }
-      yield* Scope.addFinalizer(berth.scope, Lane.leave(lane))
+      const lane = progress.lane = yield* Lane.enter(lanes, key, restore)
+      const berth: Berth = { settings, lane, outcome: "handed over", section: undefined }
       berths.push(berth)
+      progress.berths.push(berth)
       // Who wants others besides may have to wait for those, and must not keep this one from everybody meanwhile.
       if (group.length > 1 || !isLeftFor(berth, yield* Clock.monotonicTimeNanos)) yield* Lane.release(lane)
     }
-    const isLeft = berths.every(({ lane }) => lane.tenure !== undefined)
-    if (!isLeft) yield* restore(withinLayer(contend(berths)))
-    const outcome = isLeft ? "handed over" : "acquired"
-    const held: Array<Held> = []
-    for (const berth of berths) held.push(yield* hold(berth, outcome))
-    return held
+    if (berths.some(({ lane }) => lane.tenure === undefined)) {
+      yield* Effect.withParentSpan(restore(withinLayer(contend(berths))), span)
+    }
+    for (const berth of berths) yield* hold(berth)
   })
-  /** Waits for all the locks, object by object, and holds them until the scope is closed. */
-  const acquireAll = (
-    { groups, locks, waitAtMost }: Wish,
-    scope: Scope.Closeable
-  ): Effect.Effect<ReadonlyArray<Held>, NotAcquired> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function*() {
-        const startedAtNanos = yield* Clock.monotonicTimeNanos
-        const progress: Progress = { group: [], lane: undefined, settings: locks[0]! }
-        const all: Array<Held> = []
-        const taking = Effect.uninterruptibleMask((restore) =>
-          Effect.gen(function*() {
-            for (const group of groups) all.push(...yield* acquireOfOne(group, scope, progress, restore))
-          })
-        )
-        const timedOut = Effect.flatMap(
-          now,
-          (now) => Effect.fail(timeoutOf(progress, waitAtMost, now))
-        )
-        const inTime = Duration.isFinite(waitAtMost)
-          ? Effect.timeoutOrElse(taking, { duration: waitAtMost, orElse: () => timedOut })
-          : taking
-        yield* Effect.onError(restore(inTime), (cause) =>
-          Effect.andThen(
-            Effect.forEach(locks, () => LockMetrics.acquired(outcomeOf(cause)), { discard: true }),
-            Scope.close(scope, Exit.failCause(cause))
-          ))
-        const waited = Duration.nanos((yield* Clock.monotonicTimeNanos) - startedAtNanos)
-        for (const { outcome } of all) {
-          yield* LockMetrics.acquired(outcome)
-          yield* LockMetrics.waited(waited)
-        }
-        const inOrder = locks.map((settings) => all.find((held) => held.settings === settings)!)
-        yield* Effect.annotateCurrentSpan(attributesOf(inOrder))
-        return inOrder
-      })
-    )
 
-  /** Takes the lock if it is free, and nobody in this process waits for it. */
-  const tryAcquire = (
+  /** Waits for all the locks, object by object. To be run where only `restore` lets interruption in. */
+  const acquireAll = Effect.fnUntraced(function*(
+    { groups, locks, waitAtMost }: Wish,
+    restore: Restore,
+    span: Tracer.Span
+  ): Effect.fn.Return<ReadonlyArray<Section.Section>, NotAcquired> {
+    const askedAtNanos = yield* Clock.monotonicTimeNanos
+    const progress: Progress = { berths: [], group: locks, settings: locks[0]!, lane: undefined }
+    const takeAll = Effect.fnUntraced(function*(restore: Restore) {
+      for (const group of groups) yield* acquireOfOne(group, progress, restore, span)
+    })
+    const taken = Duration.isFinite(waitAtMost)
+      ? restore(Effect.timeoutOrElse(Effect.uninterruptibleMask(takeAll), {
+        duration: waitAtMost,
+        orElse: () => Effect.flatMap(now, (now) => Effect.fail(timeoutOf(progress, waitAtMost, now)))
+      }))
+      : takeAll(restore)
+    yield* Effect.onError(taken, (cause) =>
+      Effect.andThen(
+        Effect.forEach(locks, () => LockMetrics.acquired(outcomeOf(cause)), { discard: true }),
+        giveUp(progress.berths)
+      ))
+    const waited = Duration.nanos((yield* Clock.monotonicTimeNanos) - askedAtNanos)
+    for (const { outcome } of progress.berths) {
+      yield* LockMetrics.acquired(outcome)
+      yield* LockMetrics.waited(waited)
+    }
+    const sections = locks.map((settings) => progress.berths.find((berth) => berth.settings === settings)!.section!)
+    describeHeld(span, sections)
+    return sections
+  })
+
+  /** Takes the lock if it is free, and nobody in this process waits for it. To be run as `acquireAll` is. */
+  const tryAcquire = Effect.fnUntraced(function*(
     settings: Settings,
-    scope: Scope.Closeable
-  ): Effect.Effect<Option.Option<Held>, Unwaited> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function*() {
-        const { process } = yield* Identity
-        const lane = yield* Lane.enterIfEmpty(lanes, `${process} ${settings.key}`)
-        if (lane === undefined) return undefined
-        const berth = { settings, lane, scope }
-        yield* Scope.addFinalizer(scope, Lane.leave(lane))
-        const isTaken = yield* restore(withinLayer(tryToTake(berth)))
-        return isTaken ? yield* hold(berth, "acquired") : undefined
-      }).pipe(
-        Effect.onError((cause) =>
-          Effect.andThen(LockMetrics.acquired(outcomeOf(cause)), Scope.close(scope, Exit.failCause(cause)))
-        ),
-        Effect.flatMap(Effect.fnUntraced(function*(one) {
-          yield* LockMetrics.acquired(one === undefined ? "unavailable" : "acquired")
-          if (one === undefined) yield* Scope.close(scope, Exit.void)
-          else yield* Effect.annotateCurrentSpan(one.attributes)
-          return Option.fromUndefinedOr(one)
-        }))
-      )
+    restore: Restore,
+    span: Tracer.Span
+  ): Effect.fn.Return<Option.Option<Section.Section>, Unwaited> {
+    const { process } = yield* Identity
+    const lane = yield* Lane.enterIfEmpty(lanes, `${process} ${settings.key}`)
+    if (lane === undefined) {
+      yield* LockMetrics.acquired("unavailable")
+      return Option.none()
+    }
+    const berth: Berth = { settings, lane, outcome: "acquired", section: undefined }
+    const isTaken = yield* restore(withinLayer(tryToTake(berth))).pipe(
+      Effect.withParentSpan(span),
+      Effect.onError((cause) => Effect.andThen(LockMetrics.acquired(outcomeOf(cause)), giveUp([berth])))
     )
+    if (!isTaken) {
+      yield* Lane.leave(lane)
+      yield* LockMetrics.acquired("unavailable")
+      return Option.none()
+    }
+    yield* hold(berth)
+    yield* LockMetrics.acquired(berth.outcome)
+    describeHeld(span, [berth.section!])
+    return Option.some(berth.section!)
+  })
 
   const tryToTake = (berth: Berth) =>
     Effect.uninterruptibleMask((restore) =>
@@ -374,27 +290,40 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       })
     )
 
-  const spanned = (locks: ReadonlyArray<Settings>) =>
-    Effect.withSpan("KubeLock.acquire", { attributes: Attributes.ofLocks(locks) }, { captureStackTrace: false })
-
   const lockOf = (settings: Settings): ManagedLock => {
     const { name, owner, resource } = settings
     const wish = wishOf([settings])
-    const span = spanned([settings])
-    const one = (scope: Scope.Closeable) => span(Effect.map(acquireAll(wish, scope), ([held]) => held!))
-    const perhaps = (scope: Scope.Closeable) => span(tryAcquire(settings, scope))
+    const options = { attributes: Attributes.ofLocks([settings]) }
+    const one = (restore: Restore) =>
+      Effect.map(
+        Effect.useSpan("KubeLock.acquire", options, (span) => acquireAll(wish, restore, span)),
+        ([section]) => section!
+      )
+    const perhaps = (restore: Restore) =>
+      Effect.useSpan("KubeLock.acquire", options, (span) => tryAcquire(settings, restore, span))
     return {
       resource,
       name,
       owner,
-      acquire: Effect.map(inScope(one), ({ held }) => held),
-      tryAcquire: Effect.map(inScope(perhaps), Option.map(({ held }) => held)),
-      withLock: (section) => inOwnScope((scope) => Effect.flatMap(one(scope), (held) => under(held, section))),
-      withLockIfAvailable: (section) =>
-        inOwnScope((scope) =>
+      acquire: Effect.uninterruptibleMask((restore) => Effect.flatMap(one(restore), inScope)),
+      tryAcquire: Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(
+          perhaps(restore),
+          Option.match({ onNone: () => Effect.succeedNone, onSome: (section) => Effect.asSome(inScope(section)) })
+        )
+      ),
+      withLock: (work) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(one(restore), (section) => during([section], under(section, work), restore))
+        ),
+      withLockIfAvailable: (work) =>
+        Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
-            perhaps(scope),
-            Option.match({ onNone: () => Effect.succeedNone, onSome: (held) => Effect.asSome(under(held, section)) })
+            perhaps(restore),
+            Option.match({
+              onNone: () => Effect.succeedNone,
+              onSome: (section) => Effect.asSome(during([section], under(section, work), restore))
+            })
           )
         )
     }
@@ -402,23 +331,19 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
 
   const locksOf = (locks: ReadonlyArray<Settings>): ManagedLocks => {
     const wish = wishOf(locks)
-    const span = spanned(locks)
-    const acquired = inScope((scope) => Effect.map(span(acquireAll(wish, scope)), (all) => all.map(({ held }) => held)))
+    const options = { attributes: Attributes.ofLocks(locks) }
+    const all = (restore: Restore) =>
+      Effect.useSpan("KubeLock.acquire", options, (span) => acquireAll(wish, restore, span))
     return {
-      acquireAll: acquired,
-      withLocks: (section) =>
-        Effect.acquireUseRelease(
-          Scope.make(),
-          (scope) =>
-            Effect.flatMap(
-              Scope.provide(acquired, scope),
-              (held) => Effect.raceAllFirst([...held.map(({ lost }) => lost), section])
-            ),
-          Scope.close
+      acquireAll: Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(all(restore), (sections) => Effect.forEach(sections, inScope))
+      ),
+      withLocks: (work) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(all(restore), (sections) => during(sections, work, restore))
         )
     }
   }
-
   return { lockOf, locksOf }
 })
 
@@ -431,59 +356,70 @@ const isLeftFor = ({ lane: { tenure }, settings }: Berth, nowNanos: bigint): boo
 }
 
 /** Leaves what is held to the next in the lane, or gives it back. */
-const leave = ({ lane, settings }: Berth, tenure: Tenure.Tenure, nowNanos: bigint): Effect.Effect<void> => {
+const leaveOrRelease = ({ lane, settings }: Berth, tenure: Tenure.Tenure, nowNanos: bigint): Effect.Effect<void> => {
   if (lane.tenure !== tenure) return Effect.void
   const isYoung = nowNanos - tenure.takenAt.monotonicNanos < Duration.toNanosUnsafe(settings.localHandover)
   const isLeft = lane.queue.size > 0 && isYoung && tenure.remainingNanos(nowNanos) > 0n
   return isLeft ? Effect.void : Lane.release(lane)
 }
 
-/** A lock as it was asked for, how it was got, and the span of its being held. */
-export interface Held {
-  readonly settings: Settings
-  readonly attributes: Attributes.OfHeld
-  readonly outcome: "acquired" | "handed over"
-  readonly held: HeldLock["Service"]
-  readonly span: Tracer.Span
-  /** Calls back when the lock is lost before it is given back, or at once if it is, until what it returns is called. */
-  readonly onLost: (callback: (error: LockLost) => void) => () => void
-}
+/** Gives up what was asked for together, the last first. */
+const giveUp = (berths: ReadonlyArray<Berth>): Effect.Effect<void> =>
+  Effect.forEach(berths.toReversed(), ({ lane, section }) => section?.giveBack ?? Lane.leave(lane), { discard: true })
 
-const attributesOf = (held: ReadonlyArray<Held>): Attributes.OfHeld =>
-  held.length === 1 ? held[0]!.attributes : Attributes.ofHeld(held.map(({ held }) => held))
+/** Until the scope at hand ends, or it is given back. */
+const inScope = Effect.fnUntraced(function*({ giveBack, held }: Section.Section) {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  yield* Scope.addFinalizer(scope, giveBack)
+  return HeldLock.of({
+    ...held,
+    release: Effect.uninterruptible(Effect.andThen(giveBack, Scope.close(scope, Exit.void)))
+  })
+})
 
-/** Runs a section under a lock, and interrupts it when the lock is lost. Under one that is lost already nothing is begun. */
+/** The work as a section of one lock sees it. */
 const under = <A, E, R>(
-  { held, onLost, span }: Held,
-  section: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | LockLost, Exclude<R, HeldLock>> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      let lost = undefined as LockLost | undefined
-      let running = undefined as Fiber.Fiber<A, E> | undefined
-      const forget = onLost((error) => {
-        lost = error
-        running?.interruptUnsafe()
-      })
-      if (lost !== undefined) return yield* lost
-      // Not a race, which takes a second fiber: sections are many, and losses few.
-      const fiber = running = yield* Effect.forkChild(section, { startImmediately: true })
-      if (lost !== undefined) fiber.interruptUnsafe()
-      const exit = yield* Effect.exit(Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber)))
-      forget()
-      return yield* lost ?? exit
+  { held, span }: Section.Section,
+  work: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, Exclude<R, HeldLock>> =>
+  work.pipe(Effect.provideService(HeldLock, held), Effect.withParentSpan(span))
+
+/**
+ * Works under locks, and gives them back. When one is lost the work is interrupted; under one that is lost already nothing is
+ * begun. To be run where only `restore` lets interruption in.
+ */
+const during = Effect.fnUntraced(function*<A, E, R>(
+  sections: ReadonlyArray<Section.Section>,
+  work: Effect.Effect<A, E, R>,
+  restore: Restore
+): Effect.fn.Return<A, E | LockLost, R> {
+  let lost = undefined as LockLost | undefined
+  let running = undefined as Fiber.Fiber<A, E> | undefined
+  const forget = sections.map(({ onLost }) =>
+    onLost((error) => {
+      lost ??= error
+      running?.interruptUnsafe()
     })
-  ).pipe(Effect.provideService(HeldLock, held), Effect.withParentSpan(span))
-
-/** In a part of the scope at hand. */
-const inScope = <A, E>(use: (scope: Scope.Closeable) => Effect.Effect<A, E>): Effect.Effect<A, E, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.flatMap(Effect.scope, Scope.fork), (scope) => restore(use(scope)))
   )
+  // Not a race, which takes a second fiber for each lock: sections are many, and losses few.
+  const exit = yield* Effect.exit(Effect.suspend((): Effect.Effect<A, E | LockLost, R> => {
+    if (lost !== undefined) return lost
+    return Effect.flatMap(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
+      running = fiber
+      if (lost !== undefined) fiber.interruptUnsafe()
+      return Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber))
+    })
+  }))
+  for (const end of forget) end()
+  for (const { giveBack } of sections.toReversed()) yield* giveBack
+  return yield* lost ?? exit
+})
 
-/** In a scope of its own, that ends with it. */
-const inOwnScope = <A, E, R>(use: (scope: Scope.Closeable) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.acquireUseRelease(Scope.make(), use, Scope.close)
+const describeHeld = (span: Tracer.Span, sections: ReadonlyArray<Section.Section>): void => {
+  const [first] = sections
+  const attributes = sections.length === 1 ? first!.attributes : Attributes.ofHeld(sections.map(({ held }) => held))
+  for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
+}
 
 type Unwaited = Exclude<NotAcquired, WaitTimeout>
 
@@ -544,58 +480,3 @@ const waitedForIn = (
     return record === undefined ? [] : [{ settings, holder: LockRecord.holderOf(record) }]
   })[0]
 }
-
-// Deeper than any object, and not too deep to be looked at.
-const maxLevels = 1_000
-
-/** Operations that can be sent, and leave the lock's own record alone; as they are at one time. */
-const validateOperations = (
-  lock: LockName.LockName,
-  given: ReadonlyArray<JsonPatchOperation>
-): Result.Result<ReadonlyArray<JsonPatchOperation>, InvalidConfig> =>
-  Result.gen(function*() {
-    const operations = yield* Given.read("operations", given, JsonPatch.wellFormed)
-    const refuse = (value: unknown, problem: string) => Result.fail(InvalidConfig.of("operations", value, problem))
-    if (!isOperations(operations)) {
-      return yield* refuse(operations, "a list of the operations of JSON Patch is needed, their values as JSON")
-    }
-    if (!isWithin(maxLevels, operations)) return yield* refuse("", `it is nested deeper than ${maxLevels} levels`)
-    const wordsOf = ({ op, path }: JsonPatchOperation) => `${op} ${path}`
-    const relative = operations.find((operation) =>
-      pointersOf(operation).some((pointer) => pointer !== "" && !pointer.startsWith("/"))
-    )
-    if (relative !== undefined) {
-      return yield* refuse(wordsOf(relative), "a path begins with a slash, as in /data/key")
-    }
-    const own = ["metadata", "annotations", LockName.toKey(lock)]
-    const holdsOwn = (pointer: string) => {
-      const tokens = pointer.split("/").slice(1).map(JsonPointer.unescapeToken)
-      return tokens.every((token, index) => index >= own.length || token === own[index])
-    }
-    const wrong = operations.find((operation) =>
-      (operation.op !== "test" && holdsOwn(operation.path)) || (operation.op === "move" && holdsOwn(operation.from))
-    )
-    if (wrong !== undefined) {
-      return yield* refuse(
-        wordsOf(wrong),
-        "it would change the annotation of the lock itself; name what is beside it, as /metadata/labels or /data/key"
-      )
-    }
-    return operations
-  })
-
-const pointersOf = (operation: JsonPatchOperation): ReadonlyArray<string> =>
-  "from" in operation ? [operation.path, operation.from] : [operation.path]
-
-const Operations = Schema.Array(Schema.Union([
-  Schema.Struct({ op: Schema.Literals(["add", "replace", "test"]), path: Schema.String, value: Schema.Unknown }),
-  Schema.Struct({ op: Schema.Literal("remove"), path: Schema.String }),
-  Schema.Struct({ op: Schema.Literals(["move", "copy"]), path: Schema.String, from: Schema.String })
-]))
-
-// They were read from JSON: their values are of it.
-const isOperations: (operations: unknown) => boolean = Schema.is(Operations)
-
-const isWithin = (levels: number, value: unknown): boolean =>
-  !Predicate.isObjectOrArray(value) ||
-  (levels > 0 && Object.values(value).every((inner) => isWithin(levels - 1, inner)))

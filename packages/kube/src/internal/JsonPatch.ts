@@ -1,12 +1,11 @@
 /**
  * The operations that go with an edit, written as an API server reads them and made as it makes them. Pure.
  *
- * They are made by the library, but for what the server does differently with a key that is absent from a map that exists: `test`
- * finds `null` there, `copy` takes `null` from there, and `replace` creates it.
+ * Changes are made by Effect. `test`, `copy` and `move` are put together here, and so is what the server does differently with a key
+ * that is absent from a map that exists: `test` finds `null` there, `copy` takes `null` from there, and `replace` creates it.
  */
 import { GoJson } from "@kubelock/core"
-import { JsonPointer, Predicate, Result } from "effect"
-import { applyPatch } from "rfc6902"
+import { Equal, JsonPatch, JsonPointer, Predicate, Result, type Schema } from "effect"
 import type { JsonPatchOperation } from "../AnnotationStore.ts"
 
 /**
@@ -14,16 +13,18 @@ import type { JsonPatchOperation } from "../AnnotationStore.ts"
  * itself: a `test` is compared with what was stored to the byte, and an escape would not be the same.
  */
 export const wellFormed = (operations: ReadonlyArray<JsonPatchOperation>): ReadonlyArray<JsonPatchOperation> =>
-  JSON.parse(GoJson.stringify(operations))
+  operations.length === 0 ? operations : JSON.parse(GoJson.stringify(operations))
 
 /** The document after all the operations, or the first one that cannot be made. The document itself is not changed. */
 export const apply = (
-  document: object,
+  document: Schema.Json,
   operations: ReadonlyArray<JsonPatchOperation>
-): Result.Result<unknown, JsonPatchOperation> => {
-  const patched: unknown = structuredClone(document)
+): Result.Result<Schema.Json, JsonPatchOperation> => {
+  let patched = document
   for (const operation of wellFormed(operations)) {
-    if (!perform(patched, operation)) return Result.fail(operation)
+    const next = perform(patched, operation)
+    if (next === undefined) return Result.fail(operation)
+    patched = next
   }
   return Result.succeed(patched)
 }
@@ -32,55 +33,59 @@ export const apply = (
 export const describe = (operations: ReadonlyArray<JsonPatchOperation>): string =>
   operations.map(({ op, path }) => `${op} ${path}`).join(", ")
 
-const perform = (document: unknown, operation: JsonPatchOperation): boolean => {
+/** The document after it; undefined, which is no JSON, if it cannot be made. */
+const perform = (document: Schema.Json, operation: JsonPatchOperation): Schema.Json | undefined => {
+  const { path } = operation
   switch (operation.op) {
     case "test":
-      return isAbsentKey(document, operation.path) ? operation.value === null : applyOne(document, operation)
+      return Equal.equals(find(document, path), operation.value) ? document : undefined
+    case "add":
+      return change(document, { op: "add", path, value: operation.value })
     case "replace":
-      return isAbsentKey(document, operation.path)
-        ? applyOne(document, { ...operation, op: "add" })
-        : isThere(document, operation.path) && applyOne(document, operation)
+      return change(document, { op: isAbsentKey(document, path) ? "add" : "replace", path, value: operation.value })
     case "remove":
-      return isThere(document, operation.path) && applyOne(document, operation)
-    case "copy":
-      return isAbsentKey(document, operation.from)
-        ? applyOne(document, { op: "add", path: operation.path, value: null })
-        : isThere(document, operation.from) && applyOne(document, operation)
-    case "move":
-      return isThere(document, operation.from) && applyOne(document, operation)
-    default:
-      return applyOne(document, operation)
+      return change(document, { op: "remove", path })
+    case "copy": {
+      const value = operation.from === "" ? undefined : find(document, operation.from)
+      return value === undefined ? undefined : change(document, { op: "add", path, value })
+    }
+    case "move": {
+      const value = find(document, operation.from)
+      const without = change(document, { op: "remove", path: operation.from })
+      return value === undefined || without === undefined ? undefined : change(without, { op: "add", path, value })
+    }
   }
 }
 
-// The library throws on a pointer that is none, and follows one into what is inherited.
-const applyOne = (document: unknown, operation: JsonPatchOperation): boolean =>
-  (operation.path === "" || Predicate.isObjectOrArray(placeOf(document, operation.path).parent)) &&
-  Result.match(Result.try(() => applyPatch(document, [operation])), {
-    onFailure: () => false,
-    onSuccess: (problems) => problems.every((problem) => problem === null)
-  })
+/** The whole document is not changed so. */
+const change = (
+  document: Schema.Json,
+  operation: JsonPatch.JsonPatchOperation
+): Schema.Json | undefined =>
+  operation.path === "" ? undefined : Result.getOrUndefined(Result.try(() => JsonPatch.apply([operation], document)))
 
-/** Whether the path names a key that is absent from a map that exists. */
-const isAbsentKey = (document: unknown, path: string): boolean => {
-  const { key, parent } = placeOf(document, path)
-  return Predicate.isObject(parent) && !Object.hasOwn(parent, key)
+/** What is at the path: `null` where a map has no such key, undefined where the path leads nowhere. */
+const find = (document: Schema.Json, path: string): Schema.Json | undefined =>
+  isAbsentKey(document, path) ? null : tokensOf(path)?.reduce<Schema.Json | undefined>(childOf, document)
+
+const isAbsentKey = (document: Schema.Json, path: string): boolean => {
+  const tokens = tokensOf(path) ?? []
+  const parent = tokens.slice(0, -1).reduce<Schema.Json | undefined>(childOf, document)
+  const [key] = tokens.slice(-1)
+  return key !== undefined && isMap(parent) && !Object.hasOwn(parent, key)
 }
 
-/** Whether the path names a key of a map or a member of a list. What is inherited does not count. */
-const isThere = (document: unknown, path: string): boolean => {
-  const { key, parent } = placeOf(document, path)
-  return Predicate.isObjectOrArray(parent) && Object.keys(parent).includes(key)
+const tokensOf = (path: string): ReadonlyArray<string> | undefined => {
+  if (path === "") return []
+  return Predicate.isString(path) && path.startsWith("/")
+    ? path.split("/").slice(1).map(JsonPointer.unescapeToken)
+    : undefined
 }
 
-/** Nowhere, where the path leads through what is inherited, or to the one key that the library will not write. */
-const placeOf = (document: unknown, path: string): { readonly key: string; readonly parent: unknown } => {
-  const keys = Predicate.isString(path) ? path.split("/").slice(1).map(JsonPointer.unescapeToken) : []
-  const parent = keys.length === 0 || keys.includes("__proto__")
-    ? undefined
-    : keys.slice(0, -1).reduce(childOf, document)
-  return { key: keys.at(-1) ?? "", parent }
+/** What is inherited is not there. */
+const childOf = (parent: Schema.Json | undefined, token: string): Schema.Json | undefined => {
+  if (Array.isArray(parent)) return /^(?:0|[1-9]\d*)$/.test(token) ? parent[Number(token)] : undefined
+  return isMap(parent) && Object.hasOwn(parent, token) ? parent[token] : undefined
 }
 
-const childOf = (parent: unknown, key: string): unknown =>
-  Predicate.isObjectOrArray(parent) && Object.hasOwn(parent, key) ? Reflect.get(parent, key) : undefined
+const isMap = (value: Schema.Json | undefined): value is Schema.JsonObject => Predicate.isObject(value)
