@@ -80,7 +80,9 @@ export const begin = Effect.fnUntraced(function*(
     remaining: Effect.sync(() => Duration.nanos(remainingNanos())),
     isHeld: Effect.sync(() => remainingNanos() > 0n),
     // What becomes of it after it was left to the next is no loss of this one's.
-    lost: Effect.suspend(() => Effect.catch(tenure.lost, (error) => isReleased ? Effect.never : Effect.fail(error))),
+    lost: Effect.suspend(() =>
+      tenure.lost.pipe(Effect.catch((error) => isReleased ? Effect.never : Effect.fail(error)))
+    ),
     renew: Effect.suspend((): typeof tenure.renew => released() ?? run(tenure.renew)),
     release: giveBack,
     write: (given) =>
