@@ -59,6 +59,8 @@ export const pairsPerSecond: OfRound = (slice) => 1_000_000 / micros(slice)
 
 export const bytes: OfRound = ({ bytes, pairMicros }) => bytes / pairMicros.length
 
+export const cpuMillis: OfRound = ({ cpuMillis, pairMicros }) => cpuMillis / pairMicros.length
+
 /** How many times that of the others it is, round by round. */
 export const ratio = (of: OfRound, slices: ReadonlyArray<Slice>, others: ReadonlyArray<Slice>): Spread =>
   ratioOf(slices.map(of), others.map(of))

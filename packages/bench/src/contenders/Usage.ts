@@ -3,21 +3,14 @@ import { Effect, FileSystem } from "effect"
 import { BenchFailed } from "../Scenario.ts"
 
 export interface Usage {
-  /** Processor time, in the kernel's ticks of 10 ms. */
+  /** Processor time of all its threads. */
   readonly cpuMillis: number
   /** What it has read and written: files, pipes, and sockets with what TLS adds. */
   readonly bytes: number
 }
 
-const millisPerTick = 10
-
-/** The processor time in the text of /proc/PID/stat. */
-export const cpuMillisIn = (stat: string): number => {
-  // The program's name comes before and may hold anything, parentheses too.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-  const [user, system] = [Number(fields[11]), Number(fields[12])]
-  return (user + system) * millisPerTick
-}
+/** The processor time in the text of /proc/PID/task/TID/schedstat. /proc/PID/stat counts in steps of 10 ms, and a round takes little more. */
+export const cpuMillisIn = (schedstat: string): number => Number(schedstat.split(" ")[0]) / 1_000_000
 
 /** The bytes in the text of /proc/PID/io. */
 export const bytesIn = (io: string): number =>
@@ -30,8 +23,17 @@ const unreadable = Effect.mapError(({ message }: { readonly message: string }) =
 export const of = Effect.fnUntraced(
   function*(pid: number): Effect.fn.Return<Usage, BenchFailed, FileSystem.FileSystem> {
     const fs = yield* FileSystem.FileSystem
+    const ofThread = (thread: string) =>
+      fs.readFileString(`/proc/${pid}/task/${thread}/schedstat`).pipe(
+        Effect.map(cpuMillisIn),
+        // It has ended since.
+        Effect.orElseSucceed(() => 0)
+      )
     return yield* Effect.all({
-      cpuMillis: Effect.map(fs.readFileString(`/proc/${pid}/stat`), cpuMillisIn),
+      cpuMillis: Effect.flatMap(
+        fs.readDirectory(`/proc/${pid}/task`),
+        (threads) => Effect.map(Effect.forEach(threads, ofThread), (all) => all.reduce((sum, one) => sum + one, 0))
+      ),
       bytes: Effect.map(fs.readFileString(`/proc/${pid}/io`), bytesIn)
     }).pipe(unreadable)
   }

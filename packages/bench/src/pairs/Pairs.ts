@@ -166,6 +166,13 @@ const ratios: ReadonlyArray<Ratio> = [
     where: [small, custom, large, embedded]
   })),
   ...[Contenders.names.attempts, Contenders.names.managed].map((one): Ratio => ({
+    what: "client CPU",
+    of: Rounds.cpuMillis,
+    one,
+    other: Contenders.names.floor,
+    where: [small, custom, large, embedded]
+  })),
+  ...[Contenders.names.attempts, Contenders.names.managed].map((one): Ratio => ({
     what: "pairs/s",
     of: Rounds.pairsPerSecond,
     one,
