@@ -2,6 +2,7 @@
 import type { NodeServices } from "@effect/platform-node"
 import { busy } from "./busy/Busy.ts"
 import { core } from "./core/core.ts"
+import { growth } from "./growth/growth.ts"
 import { handover } from "./handover/handover.ts"
 import { holding } from "./holding/holding.ts"
 import { pairs } from "./pairs/Pairs.ts"
@@ -14,5 +15,6 @@ export const scenarios: ReadonlyArray<Scenario<NodeServices.NodeServices>> = [
   handover,
   holding,
   core,
-  start
+  start,
+  growth
 ]

@@ -1,0 +1,88 @@
+/** What requests take on a server that does nothing else, one after the other. */
+import { type KubeRequest, KubeTransport } from "@kubelock/kube"
+import { Clock, Effect, Queue, Stream } from "effect"
+import { availableParallelism } from "node:os"
+import { BenchFailed } from "../Scenario.ts"
+import { median } from "../Statistics.ts"
+import type { Measured } from "./Costs.ts"
+
+const collection = "/api/v1/namespaces/default/configmaps"
+const accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+const key = "/metadata/annotations/bench.kubelock.dev~1growth"
+const largeKb = 400
+
+const patch = (name: string, operations: ReadonlyArray<object>): KubeRequest => ({
+  method: "PATCH",
+  path: `${collection}/${name}`,
+  query: { fieldManager: "kubelock" },
+  headers: { accept, "content-type": "application/json-patch+json" },
+  body: JSON.stringify(operations)
+})
+
+const create = (name: string, data: object): KubeRequest => ({
+  method: "POST",
+  path: collection,
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name, annotations: { "bench.kubelock.dev/growth": "0" } },
+    data
+  })
+})
+
+const failed = ({ message }: { readonly message: string }) => new BenchFailed({ message })
+
+export const measure = Effect.fnUntraced(function*(rounds: number, watchers: number) {
+  const { request, stream } = yield* KubeTransport
+  const millis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+  let written = 0
+
+  const timed = Effect.fnUntraced(function*<E>(what: Effect.Effect<unknown, E>) {
+    const begin = yield* millis
+    yield* what
+    return (yield* millis) - begin
+  })
+  const medianOf = <E>(what: Effect.Effect<unknown, E>) =>
+    Effect.map(Effect.replicateEffect(timed(what), rounds), (times) => median(times))
+  const write = (name: string) =>
+    Effect.suspend(() => request(patch(name, [{ op: "replace", path: key, value: String(++written) }])))
+
+  const shownTo = Effect.fnUntraced(function*(watchers: number) {
+    const lines = yield* Queue.unbounded<string>()
+    const query = { watch: "true", fieldSelector: "metadata.name=growth" }
+    yield* Effect.forEach(
+      Array.from({ length: watchers }),
+      () =>
+        stream({ method: "GET", path: collection, query, headers: { accept } }).pipe(
+          Stream.runForEach((line) => Queue.offer(lines, line)),
+          Effect.forkScoped
+        )
+    )
+    const told = Effect.replicateEffect(Queue.take(lines), watchers)
+    // The state of the object comes first.
+    yield* told
+    return yield* medianOf(Effect.all([write("growth"), told], { concurrency: 2 }))
+  }, Effect.scoped)
+
+  yield* request(create("growth", {}))
+  yield* request(create("growth-large", { text: "x".repeat(largeKb * 1_000) }))
+  yield* Effect.replicateEffect(write("growth"), Math.min(rounds, 100))
+  const measured: Measured = {
+    processors: availableParallelism(),
+    getMillis: yield* medianOf(request({ method: "GET", path: `${collection}/growth`, headers: { accept } })),
+    refusedMillis: yield* medianOf(
+      Effect.matchEffect(request(patch("growth", [{ op: "test", path: key, value: "never" }])), {
+        onFailure: () => Effect.void,
+        onSuccess: () => Effect.fail(new BenchFailed({ message: "What no annotation says was found in one." }))
+      })
+    ),
+    patchMillis: yield* medianOf(write("growth")),
+    largePatchMillis: yield* medianOf(write("growth-large")),
+    largeKb,
+    shownToOneMillis: yield* shownTo(1),
+    shownToAllMillis: yield* shownTo(watchers),
+    watchers
+  }
+  return measured
+}, (measuring) => Effect.mapError(measuring, failed))
