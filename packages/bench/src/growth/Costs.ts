@@ -11,6 +11,8 @@ export interface Costs {
   readonly patchMillisPerKb: number
   /** Until etcd has written it, of time: meanwhile another write of the same object may come first, and the patch is made anew. */
   readonly commitMillis: number
+  /** What a patch takes more where it is made anew, on what is read from etcd again. */
+  readonly againMillis: number
   /** From there to the answer, of time: watchers may have been told before. */
   readonly answerMillis: number
   /** A PATCH whose `test` fails. */
@@ -28,6 +30,7 @@ export const reference: Costs = {
   patchMillis: 1,
   patchMillisPerKb: 0.035,
   commitMillis: 0.5,
+  againMillis: 6,
   answerMillis: 0.35,
   refusedMillis: 0.85,
   getMillis: 0.85,

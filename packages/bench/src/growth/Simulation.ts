@@ -183,13 +183,13 @@ export const simulate = (options: Options): Outcome => {
     count("bytes", patchBytes + kbOf(object) * 1_000)
     const answer = (isMade: boolean, afterMillis: number) =>
       agenda.plan(agenda.nowMillis() + afterMillis + way(), () => answered(isMade))
-    const attempt = () => {
+    const attempt = (againMillis: number) => {
       let wanted = false
       let { version } = object
       submit(() => {
         wanted = isWanted()
         version = object.version
-        return wanted ? costs.patchMillis + costs.patchMillisPerKb * kbOf(object) : costs.refusedMillis
+        return wanted ? againMillis + costs.patchMillis + costs.patchMillisPerKb * kbOf(object) : costs.refusedMillis
       }, () => {
         if (!wanted) {
           answer(false, 0)
@@ -198,7 +198,7 @@ export const simulate = (options: Options): Outcome => {
         agenda.plan(agenda.nowMillis() + costs.commitMillis, () => {
           if (object.version !== version) {
             count("retries")
-            attempt()
+            attempt(costs.againMillis)
             return
           }
           object.version++
@@ -208,7 +208,7 @@ export const simulate = (options: Options): Outcome => {
         })
       })
     }
-    agenda.plan(agenda.nowMillis() + way(), attempt)
+    agenda.plan(agenda.nowMillis() + way(), () => attempt(0))
   }
 
   const take = (client: Client) => {
