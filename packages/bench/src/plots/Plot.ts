@@ -64,7 +64,7 @@ const apart = (places: ReadonlyArray<number>, least: number): ReadonlyArray<numb
   const order = places.map((place, index) => ({ place, index })).toSorted((left, right) => left.place - right.place)
   let before = -Infinity
   const down = order.map(({ index, place }) => ({ index, place: before = Math.max(place, before + least) }))
-  const excess = Math.max(0, before - frame.bottom)
+  const excess = Math.max(0, before - (frame.bottom - 14))
   return places.map((_, index) => (down.find((found) => found.index === index)?.place ?? 0) - excess)
 }
 
@@ -105,7 +105,8 @@ export const toSvg = ({ description, lines: given, title, xTitle, yTitle }: Plot
     const path = points.map((point, at) => `${at === 0 ? "M" : "L"}${x(point.x).toFixed(1)} ${y(point.y).toFixed(1)}`)
     return `<path class="line ${isReference ? "reference" : `l${colours[index]}`}" d="${path.join("")}"/>`
   })
-  const names = apart(lines.map(({ points }) => y(points.at(-1)?.y ?? 1)), 38).map((place, index) => {
+  const labelHeight = 6 + 15 * Math.max(...lines.map(({ name }) => wrapped(name).length))
+  const names = apart(lines.map(({ points }) => y(points.at(-1)?.y ?? 1)), labelHeight).map((place, index) => {
     const { name, points } = lines[index]!
     const beginsAt = Math.min(frame.right, x(points.at(-1)?.x ?? 1)) + 10
     const parts = wrapped(name)
