@@ -177,13 +177,10 @@ describe("a record", () => {
   it("says the same with white space around it, where none of it can be read in one go", () => {
     const text = fc.oneof(
       record.map(LockRecord.format),
-      fc.tuple(
-        record.map(LockRecord.format),
-        fc.nat(120),
-        fc.constantFrom(...`\\"{},:<0-1TZ\u0000\u{1f512}`, "\ud800", "")
-      ).map(
-        ([text, at, piece]) => text.slice(0, at) + piece + text.slice(at + 1)
-      )
+      fc.tuple(record.map(LockRecord.format), fc.nat(120), fc.constantFrom(..."\\\"{},:<0-1TZ\0", "\ud800", "🔒", ""))
+        .map(
+          ([text, at, piece]) => text.slice(0, at) + piece + text.slice(at + 1)
+        )
     )
     fc.assert(
       fc.property(text, (raw) => {

@@ -49,19 +49,14 @@ export interface Measured {
   readonly patchMillis: number
   readonly largePatchMillis: number
   readonly largeKb: number
-  /** From a PATCH to the event at the only watcher, and at the last of so many. */
-  readonly shownToOneMillis: number
-  readonly shownToAllMillis: number
-  readonly watchers: number
+  /** Of the server's processors, to show a change to a watcher more; absent where the server does not count it. */
+  readonly showMillis?: number
 }
 
 /** What was measured, taken apart; the ways, etcd and the answer have their part of the reference. */
 export const costsOf = (measured: Measured): Costs => {
   const ways = 2 * reference.wayMillis
   const rest = (millis: number) => Math.max(0.05, millis)
-  const showMillis = rest(
-    (measured.shownToAllMillis - measured.shownToOneMillis) * measured.processors / (measured.watchers - 1)
-  )
   return {
     ...reference,
     processors: measured.processors,
@@ -69,7 +64,7 @@ export const costsOf = (measured: Measured): Costs => {
     patchMillisPerKb: rest(measured.largePatchMillis - measured.patchMillis) / measured.largeKb,
     refusedMillis: rest(measured.refusedMillis - ways),
     getMillis: rest(measured.getMillis - ways),
-    showMillis
+    showMillis: measured.showMillis ?? reference.showMillis
   }
 }
 
