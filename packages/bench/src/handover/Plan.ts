@@ -30,6 +30,8 @@ export interface Load {
   readonly thinkMillisAtMost: number
   readonly rounds: number
   readonly sliceMillis: number
+  /** Before each slice. */
+  readonly warmUpMillis: number
   readonly contenders: ReadonlyArray<Contender>
 }
 
@@ -41,10 +43,11 @@ export interface Crowd {
   readonly contender: Contender
   readonly rounds: number
   readonly sliceMillis: number
+  /** Before each slice. */
+  readonly warmUpMillis: number
 }
 
 export interface Plan {
-  readonly warmUpMillis: number
   readonly writes: number
   readonly loads: ReadonlyArray<Load>
   readonly crowds: ReadonlyArray<Crowd>
@@ -53,53 +56,58 @@ export interface Plan {
 /** How long a section takes where nothing else is said. */
 export const holdMillis = 2
 
-const sparse = "8 processes that think 0–200 ms"
-
 const all = [inTurn, atOnce, poll(10), poll(100)]
 
 const inMemory: Contender = { name: "this library, in memory", strategy: { _tag: "InMemory" } }
 
-const saturated = (processes: number, contenders: Load["contenders"]): Load => ({
-  name: `${processes} processes`,
-  processes,
-  thinkMillisAtMost: 0,
-  rounds: 3,
-  sliceMillis: 2_000,
-  contenders
-})
+// Those who have just come find out whose turn it is in about three rounds, so that more of them need longer.
+const warmUpMillisOf = (processes: number): number => 600 + 120 * processes
 
 const full: Plan = {
-  warmUpMillis: 700,
   writes: 60,
   loads: [
-    saturated(2, all),
-    saturated(8, [...all, elect]),
-    saturated(32, all),
+    { name: "2 processes", processes: 2, thinkMillisAtMost: 0, rounds: 2, sliceMillis: 2_000, contenders: all },
     {
-      name: sparse,
+      name: "8 processes",
+      processes: 8,
+      thinkMillisAtMost: 0,
+      rounds: 3,
+      sliceMillis: 3_000,
+      contenders: [...all, elect]
+    },
+    {
+      name: "8 processes that think 0–200 ms",
       processes: 8,
       thinkMillisAtMost: 200,
-      rounds: 6,
-      sliceMillis: 3_000,
+      rounds: 4,
+      sliceMillis: 4_000,
       contenders: [inTurn, atOnce]
+    },
+    {
+      name: "32 processes",
+      processes: 32,
+      thinkMillisAtMost: 0,
+      rounds: 2,
+      sliceMillis: 4_000,
+      contenders: [inTurn, atOnce, poll(100)]
     }
-  ],
+  ].map((load) => ({ ...load, warmUpMillis: warmUpMillisOf(load.processes) })),
   crowds: [
     ...[1, 100, 1_000].map((fibers) => ({ fibers, others: 1, holdMillis, contender: inTurn })),
     ...[0, 1].map((others) => ({ fibers: 1_000, others, holdMillis: 0, contender: inTurn })),
     { fibers: 1_000, others: 0, holdMillis: 0, contender: inMemory }
-  ].map((crowd) => ({ ...crowd, rounds: 2, sliceMillis: 2_000 }))
+  ].map((crowd) => ({ ...crowd, rounds: 2, sliceMillis: 2_000, warmUpMillis: warmUpMillisOf(1) }))
 }
 
 const quick: Plan = {
-  warmUpMillis: 200,
   writes: 20,
   loads: full.loads.filter(({ processes }) => processes === 2).map((load) => ({
     ...load,
     rounds: 1,
-    sliceMillis: 400
+    sliceMillis: 400,
+    warmUpMillis: 200
   })),
-  crowds: full.crowds.slice(-2).map((crowd) => ({ ...crowd, rounds: 1, sliceMillis: 400 }))
+  crowds: full.crowds.slice(-2).map((crowd) => ({ ...crowd, rounds: 1, sliceMillis: 400, warmUpMillis: 200 }))
 }
 
 export const planOf = (isQuick: boolean): Plan => isQuick ? quick : full

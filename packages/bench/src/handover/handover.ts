@@ -131,16 +131,17 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
     : yield* start("the Go program", { command: program, args: ["handover", settings] }, Plan.processesOf(plan))
   const isThere = (contender: Plan.Contender) => program !== "" || !Plan.isInGo(contender)
 
-  // What was never run is slow at first, and opens connections.
+  // What was never run is slow at first, and opens connections. Of ours, few are to be fast: the others are there to be many.
   yield* Objects.create(Objects.small, "handover-warm-up")
-  for (const processes of [ours, theirs]) {
-    const strategy = processes === ours ? Plan.inTurn.strategy : Plan.poll(10).strategy
-    yield* contendFor(
-      processes,
+  const warmUp = (contenders: ReadonlyArray<Contender>, { strategy }: Plan.Contender, millis: number) =>
+    contendFor(
+      contenders,
       { strategy, configMap: "handover-warm-up", holdMillis: 0, thinkMillisAtMost: 0 },
-      { millis: plan.warmUpMillis, warmUpMillis: plan.warmUpMillis }
+      { millis, warmUpMillis: 0 }
     )
-  }
+  yield* warmUp(ours, Plan.atOnce, plan.loads[0]!.warmUpMillis)
+  yield* warmUp(ours.slice(0, 8), Plan.inTurn, 2 * plan.loads[0]!.sliceMillis)
+  yield* warmUp(theirs, Plan.poll(10), plan.loads[0]!.warmUpMillis)
 
   yield* Objects.create(Objects.small, "handover-cost")
   const costs = yield* Effect.forEach(
@@ -152,11 +153,10 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
     Effect.gen(function*() {
       const configMap = `handover-${index}`
       yield* Objects.create(Objects.small, configMap)
-      const { processes, sliceMillis: millis, thinkMillisAtMost } = load
+      const { processes, sliceMillis: millis, thinkMillisAtMost, warmUpMillis } = load
       const present = load.contenders.filter(isThere)
       const outcomes = present.map((contender) => ({ contender, outcomes: new Array<Outcome>() }))
-      // The first round is for the processes to find their pace, in which what they run is compiled.
-      for (const [index, entry] of turns(outcomes, 1 + load.rounds).entries()) {
+      for (const entry of turns(outcomes, load.rounds)) {
         const slice = yield* contendFor(
           (Plan.isInGo(entry.contender) ? theirs : ours).slice(0, processes),
           {
@@ -165,9 +165,9 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
             holdMillis: entry.contender.holdMillis ?? Plan.holdMillis,
             thinkMillisAtMost
           },
-          { millis, warmUpMillis: plan.warmUpMillis }
+          { millis, warmUpMillis }
         )
-        if (index >= outcomes.length) entry.outcomes.push(outcomeOf(slice))
+        entry.outcomes.push(outcomeOf(slice))
       }
       return { load, outcomes, absent: load.contenders.filter((contender) => !isThere(contender)) }
     }))
@@ -176,12 +176,12 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
     Effect.gen(function*() {
       const configMap = `handover-crowd-${index}`
       yield* Objects.create(Objects.small, configMap)
-      const { contender: { strategy }, fibers, holdMillis, others, sliceMillis: millis } = crowd
+      const { contender: { strategy }, fibers, holdMillis, others, sliceMillis: millis, warmUpMillis } = crowd
       const slices = yield* Effect.forEach(Array.from({ length: crowd.rounds }), () =>
         contendFor(
           ours.slice(0, 1 + others),
           { strategy, configMap, holdMillis, thinkMillisAtMost: 0 },
-          { fibers, millis, warmUpMillis: plan.warmUpMillis }
+          { fibers, millis, warmUpMillis }
         ))
       return { crowd, slices }
     }))
