@@ -35,6 +35,9 @@ const costs = ({ costs }: Measured): Table => ({
   ])
 })
 
+/** Of which the third digit still matters; none where nobody got anything. */
+const index = (value: number): string => Number.isNaN(value) ? "–" : value.toFixed(3)
+
 const handovers = ({ loads }: Measured): Table => ({
   id: "handover",
   title: "Processes that want one lock, for sections of 2 ms",
@@ -59,7 +62,7 @@ const handovers = ({ loads }: Measured): Table => ({
       figure(medianOf(outcomes, "requestsPerAcquisition")),
       figure(medianOf(outcomes, "kilobytesPerAcquisition")),
       figure(medianOf(outcomes, "cpuMillisPerAcquisition")),
-      medianOf(outcomes, "jain").toFixed(3),
+      index(medianOf(outcomes, "jain")),
       figure(medianOf(outcomes, "longestWaitOverMean"))
     ]),
     ...absent.map(({ name }) => [`${load.name}: ${name}`, "left out: KUBELOCK_BENCH_GO names no program"])
