@@ -6,27 +6,11 @@ import * as LineProcess from "../contenders/LineProcess.ts"
 import * as Objects from "../contenders/Objects.ts"
 import * as Usage from "../contenders/Usage.ts"
 import { BenchFailed, type Findings, type Scenario, type Server } from "../Scenario.ts"
-import { figure, type Table } from "../Table.ts"
 import { Counted, Order, Settings } from "./Message.ts"
 import * as Plan from "./Plan.ts"
+import { type Measured, tableOf, type Used } from "./Report.ts"
 
 const makingAtOnce = 8
-
-/** What a process has used so far, and uses now. */
-interface Used {
-  readonly requests: number
-  readonly bytes: number
-  readonly cpuMillis: number
-  readonly residentBytes: number
-  readonly sockets: number
-}
-
-/** What was measured of one of them. */
-interface Measured {
-  readonly holder: Plan.Holder
-  readonly before: Used
-  readonly after: Used
-}
 
 /** A process that holds its locks, and how to see what it has used. */
 const start = Effect.fnUntraced(
@@ -68,25 +52,6 @@ const measure = Effect.fnUntraced(function*({ holders, millis, renewEveryMillis 
   yield* Effect.sleep(millis)
   const after = yield* all
   return started.map(({ holder }, index): Measured => ({ holder, before: before[index]!, after: after[index]! }))
-})
-
-const tableOf = ({ millis, renewEveryMillis }: Plan.Plan, measured: ReadonlyArray<Measured>): Table => ({
-  id: "holding",
-  title: `Locks held by one process for ${millis / 1_000} s, each renewed every ${renewEveryMillis / 1_000} s`,
-  columns: ["Locks", "Requests/s", "kB/s", "CPU ms/s", "Memory beside none, MB", "Sockets"],
-  rows: measured.map(({ after, before, holder }) => {
-    const perSecond = (figureOf: (used: Used) => number) =>
-      figure((figureOf(after) - figureOf(before)) / (millis / 1_000))
-    const none = measured.find(({ holder }) => holder.locks === 0)?.after.residentBytes ?? Number.NaN
-    return [
-      holder.name,
-      perSecond(({ requests }) => requests),
-      perSecond(({ bytes }) => bytes / 1_000),
-      perSecond(({ cpuMillis }) => cpuMillis),
-      figure((after.residentBytes - none) / 1e6),
-      String(after.sockets)
-    ]
-  })
 })
 
 /** What it costs to go on holding. */
