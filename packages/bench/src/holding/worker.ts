@@ -1,30 +1,36 @@
 /** One process of the benchmark, which holds locks. */
 import { type HeldLock, KubeAnnotationStore, KubeLock, KubeTransport, ResourceRef } from "@kubelock/kube"
-import { Effect, Layer, Schema } from "effect"
+import { Array as Arr, Effect, Layer, Schema } from "effect"
 import { argv } from "node:process"
 import * as Worker from "../contenders/Worker.ts"
 import { type Hold, Order, Settings } from "./Message.ts"
 
 const takingAtOnce = 8
 
-const take = Effect.fnUntraced(function*({ configMaps, locks, renewEveryMillis }: typeof Hold.Type) {
-  return yield* Effect.forEach(
-    Array.from({ length: locks }, (_, index) => index),
-    Effect.fnUntraced(function*(index) {
-      const configMap = configMaps[index % configMaps.length]!
-      const lock = yield* KubeLock.make({
+/** By so many in a request, where they are on one object. */
+const perRequest = 100
+
+const take = ({ configMaps, locks, renewEveryMillis }: typeof Hold.Type) => {
+  const requests = configMaps.flatMap((configMap) => {
+    const names = Array.from({ length: locks / configMaps.length }, (_, index) => `lock-${index}`)
+    return Arr.chunksOf(names, perRequest).map((names) => ({ configMap, names }))
+  })
+  return Effect.forEach(
+    requests,
+    Effect.fnUntraced(function*({ configMap, names }) {
+      const managed = yield* KubeLock.makeAll(names.map((name) => ({
         resource: ResourceRef.configMap({ namespace: "default", name: configMap }),
-        name: `lock-${index}`,
+        name,
         owner: "holder",
         renewEvery: renewEveryMillis,
         // What is slow here shall be seen, not lost.
         requestTimeout: "10 seconds"
-      })
-      return yield* lock.acquire
+      })))
+      return yield* managed.acquireAll
     }),
     { concurrency: takingAtOnce }
-  )
-})
+  ).pipe(Effect.map((held) => held.flat()))
+}
 
 const main = Effect.gen(function*() {
   const { kubeconfig } = yield* Schema.decodeUnknownEffect(Settings)(argv[2])
