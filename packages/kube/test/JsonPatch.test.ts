@@ -1,14 +1,14 @@
 import * as JsonPatch from "#internal/JsonPatch"
 import { assert, describe, it } from "@effect/vitest"
 import type { JsonPatchOperation } from "@kubelock/kube"
-import { Result } from "effect"
+import { Result, type Schema } from "effect"
 import fc from "fast-check"
 
-const made = (document: object, ...operations: ReadonlyArray<JsonPatchOperation>) =>
+const made = (document: Schema.Json, ...operations: ReadonlyArray<JsonPatchOperation>) =>
   Result.getOrUndefined(JsonPatch.apply(document, operations))
 
 describe("operations on a document", () => {
-  const cases: ReadonlyArray<readonly [string, object, ReadonlyArray<JsonPatchOperation>, unknown]> = [
+  const cases: ReadonlyArray<readonly [string, Schema.Json, ReadonlyArray<JsonPatchOperation>, unknown]> = [
     ["adds a key", { a: 1 }, [{ op: "add", path: "/b", value: 2 }], { a: 1, b: 2 }],
     ["adds over what is there", { a: 1 }, [{ op: "add", path: "/a", value: 2 }], { a: 2 }],
     ["adds into a list", { a: [1, 3] }, [{ op: "add", path: "/a/1", value: 2 }], { a: [1, 2, 3] }],

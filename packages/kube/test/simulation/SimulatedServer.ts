@@ -7,7 +7,7 @@ import * as JsonPatch from "#internal/JsonPatch"
 import { type AnnotationEdit } from "@kubelock/core"
 import { ResourceRef } from "@kubelock/kube"
 import { ObjectStore } from "@kubelock/testing"
-import { Result } from "effect"
+import { Result, type Schema } from "effect"
 
 export const resource = ResourceRef.configMap({ namespace: "default", name: "object" })
 
@@ -136,12 +136,12 @@ export const make = (): SimulatedServer => {
     const operations: ReadonlyArray<{ readonly op: "add"; readonly path: string; readonly value: string }> = JSON.parse(
       body
     )
-    const patched = JsonPatch.apply(objectOf()!, operations)
+    const patched = JsonPatch.apply(objectOf()! as unknown as Schema.Json, operations)
     if (Result.isFailure(patched)) {
       return { answer: statusOf(422, "Invalid", "the server rejected our request due to an error"), change: undefined }
     }
     return change(
-      patched.success as Written,
+      patched.success as unknown as Written,
       operations.flatMap(({ path, value }) => path === writtenPath ? [value] : [])
     )
   }
