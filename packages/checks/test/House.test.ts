@@ -120,9 +120,11 @@ describe("kube", () => {
       /^(?:@kubernetes\/client-node|undici)/.test(from) && !isTypeOnly
     )
     expect(heavy.map(({ from, names, path }) => [path, from, names])).toEqual([
-      ["packages/kube/src/KubeTransport.ts", "@kubernetes/client-node", []],
-      ["packages/kube/src/KubeTransport.ts", "undici", []]
+      ["packages/kube/src/internal/HttpTransport.ts", "@kubernetes/client-node", []],
+      ["packages/kube/src/internal/HttpTransport.ts", "undici", []]
     ])
+    const loading = imports.filter(({ from }) => from.endsWith("/HttpTransport.ts"))
+    expect(loading.map(({ names, path }) => [path, names])).toEqual([["packages/kube/src/KubeTransport.ts", []]])
   })
 })
 

@@ -1,0 +1,273 @@
+/** `KubeTransport` over HTTP: what sends requests, and says why one was not answered. */
+import { InvalidConfig } from "@kubelock/core"
+import { Duration, Effect, Option, Schema, type Scope, Stream } from "effect"
+import * as fs from "node:fs"
+import type { Dispatcher } from "undici"
+import { KubeError, Timeout, Unauthorized, Unavailable } from "../KubeError.ts"
+import type { KubeConfigOptions, KubeRequest, KubeResponse, KubeTransport } from "../KubeTransport.ts"
+import * as ClusterConfig from "./ClusterConfig.ts"
+import { concealInJson, concealKnown } from "./Concealment.ts"
+import * as Connections from "./Connections.ts"
+import * as Credentials from "./Credentials.ts"
+import * as Exchange from "./Exchange.ts"
+import * as Given from "./Given.ts"
+import { doubt } from "./RequestTarget.ts"
+import { oneLine } from "./Status.ts"
+
+/** `callersTimeout` is how long the caller of a request lets it take. */
+export const make = Effect.fnUntraced(function*(
+  source: ClusterConfig.Source,
+  options: KubeConfigOptions,
+  callersTimeout: Effect.Effect<Duration.Duration>
+): Effect.fn.Return<KubeTransport["Service"], InvalidConfig, Scope.Scope> {
+  const given = yield* Effect.fromResult(
+    Given.read("options", options, ({ context, requestTimeout, userAgent }) => ({ context, requestTimeout, userAgent }))
+  )
+  const requestTimeout = yield* parseTimeout(given.requestTimeout ?? "10 seconds")
+  const userAgent = yield* parseUserAgent(given.userAgent ?? `kubelock/${yield* packageVersion}`)
+  if (given.context !== undefined && typeof given.context !== "string") {
+    return yield* InvalidConfig.of("context", given.context, "it must be the name of a context, or left out")
+  }
+  const clientNode = yield* Effect.promise(() => import("@kubernetes/client-node"))
+  const undici = yield* Effect.promise(() => import("undici"))
+
+  const config = yield* ClusterConfig.load(clientNode, source, given.context)
+  const fileSystemRoot = yield* ClusterConfig.FileSystemRoot
+  const reload = ClusterConfig.load(clientNode, source, config.context).pipe(
+    Effect.provideService(ClusterConfig.FileSystemRoot, fileSystemRoot)
+  )
+  const credentials = Credentials.make(clientNode, config, reload)
+  const connections = yield* Connections.make(undici, 16)
+  // Apart, since a handful of watches would otherwise leave no connection for a request.
+  const streamConnections = yield* Connections.make(undici, null)
+
+  const authenticate = (request: KubeRequest) => Effect.mapError(credentials.current, unauthenticated(request))
+
+  const send = (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => {
+    attempt.phase = "connection"
+    return Exchange.exchange(
+      connections(granted),
+      dispatchOptions(request, granted, userAgent, attempt.timeout),
+      () => {
+        attempt.phase = "answer"
+      }
+    ).pipe(Effect.mapError((broken) => unavailable(request, granted, broken)))
+  }
+
+  const open = Effect.fnUntraced(
+    function*(request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) {
+      attempt.phase = "connection"
+      const options = dispatchOptions(request, granted, userAgent, attempt.timeout)
+      const opened = yield* Exchange.open(streamConnections(granted), options, () => {
+        attempt.phase = "answer"
+      })
+      return isSuccess(opened) ? opened : { ...opened, body: yield* Exchange.readText(opened.body) }
+    },
+    (opened, request, granted) => Effect.mapError(opened, (broken) => unavailable(request, granted, broken))
+  )
+
+  const authenticateAndSend = Effect.fnUntraced(function*<A extends Exchange.Head, R>(
+    request: KubeRequest,
+    attempt: Attempt,
+    send: (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => Effect.Effect<A, KubeError, R>
+  ) {
+    const granted = yield* authenticate(request)
+    const answer = yield* send(request, granted, attempt)
+    if (answer.status !== 401) return { granted, answer }
+    // A 401 says that nothing was applied, so that the request may be repeated.
+    attempt.phase = "credentials"
+    yield* Effect.mapError(credentials.refresh(granted), unauthenticated(request))
+    const renewed = yield* authenticate(request)
+    return { granted: renewed, answer: yield* send(request, renewed, attempt) }
+  })
+
+  const inTime = Effect.fnUntraced(function*<A, R>(
+    request: KubeRequest,
+    effect: (attempt: Attempt) => Effect.Effect<A, KubeError, R>
+  ): Effect.fn.Return<A, KubeError, R> {
+    const timeout = Duration.min(requestTimeout, yield* callersTimeout)
+    const attempt: Attempt = { timeout, phase: "start" }
+    const giveUp = Effect.suspend(() => Effect.fail(timedOut(request, config, attempt)))
+    if (!Duration.isPositive(timeout)) return yield* giveUp
+    attempt.phase = "credentials"
+    return yield* Effect.timeoutOrElse(effect(attempt), { duration: timeout, orElse: () => giveUp })
+  })
+
+  const request = (request: KubeRequest) =>
+    inTime(request, (attempt) => authenticateAndSend(request, attempt, send)).pipe(
+      spanned(request),
+      Effect.flatMap(({ answer, granted }) =>
+        isSuccess(answer) ? Effect.succeed(responseOf(answer)) : Effect.fail(refused(request, granted, answer))
+      )
+    )
+
+  const openLines = Effect.fnUntraced(function*(
+    request: KubeRequest
+  ): Effect.fn.Return<Stream.Stream<string, KubeError>, KubeError, Scope.Scope> {
+    const { answer, granted } = yield* spanned(request)(
+      inTime(request, (attempt) => authenticateAndSend(request, attempt, open))
+    )
+    if (typeof answer.body === "string") return yield* refused(request, granted, { ...answer, body: answer.body })
+    const secrets = Credentials.secretsOf(granted)
+    return Exchange.linesOf(answer.body).pipe(
+      Stream.map((line) => line.includes(refusal) ? concealInJson(line, secrets) : line),
+      Stream.mapError((broken) => unavailable(request, granted, broken))
+    )
+  })
+
+  return { request, stream: (request) => Stream.unwrap(openLines(request)) }
+})
+
+/** What is in the line of a watch by which the server refuses to go on, and says why. */
+const refusal = "\"ERROR\""
+
+/** An answer of any status is no error of the span: a refused write says what it was asked. */
+const spanned =
+  ({ method, path, query }: KubeRequest) =>
+  <E, R, A extends { readonly answer: Exchange.Head }>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.tap(self, ({ answer }) => Effect.annotateCurrentSpan("http.response.status_code", answer.status)).pipe(
+      Effect.withSpan("KubeTransport.request", {
+        kind: "client",
+        attributes: { "http.request.method": method, "url.path": path, "kubelock.watch": query?.["watch"] === "true" }
+      }, { captureStackTrace: false })
+    )
+
+/** A request under way. */
+interface Attempt {
+  readonly timeout: Duration.Duration
+  /** What it waits for; when time runs out, this tells whether it may have been applied. */
+  phase: "start" | "credentials" | "connection" | "answer"
+}
+
+const parseTimeout = (input: Duration.Input): Effect.Effect<Duration.Duration, InvalidConfig> =>
+  Effect.fromOption(
+    Option.filter(Duration.fromInput(input), (timeout) => Duration.isFinite(timeout) && Duration.isPositive(timeout))
+  ).pipe(
+    Effect.mapError(() =>
+      InvalidConfig.of(
+        "requestTimeout",
+        input,
+        "a finite duration longer than nothing is needed, such as \"10 seconds\""
+      )
+    )
+  )
+
+// RFC 9110: what a header may hold. Otherwise no request could be sent.
+const parseUserAgent = (userAgent: string): Effect.Effect<string, InvalidConfig> =>
+  typeof userAgent === "string" && /^[\t\x20-\x7e]{1,1000}$/.test(userAgent)
+    ? Effect.succeed(userAgent)
+    : Effect.fail(
+      InvalidConfig.of("userAgent", userAgent, "1 to 1000 characters of ASCII are needed, and no line breaks")
+    )
+
+const PackageJson = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
+
+/** A bundler may have left package.json behind; that is no reason to fail. */
+const packageVersion = Effect.try(() => fs.readFileSync(new URL("../../package.json", import.meta.url), "utf8")).pipe(
+  Effect.flatMap(Schema.decodeEffect(PackageJson)),
+  Effect.map(({ version }) => version),
+  Effect.orElseSucceed(() => "unknown")
+)
+
+const dispatchOptions = (
+  request: KubeRequest,
+  { config, headers }: Credentials.Credentials,
+  userAgent: string,
+  timeout: Duration.Duration
+): Dispatcher.DispatchOptions => ({
+  origin: config.origin,
+  path: config.basePath + request.path + search(request, timeout),
+  method: request.method,
+  headers: { accept: "application/json", ...lowerCaseNames(request.headers), "user-agent": userAgent, ...headers },
+  body: request.body ?? null
+})
+
+// A write is given up by the server when this side gives it up: a late one would take a lock for nobody.
+const search = ({ method, query }: KubeRequest, timeout: Duration.Duration): string => {
+  const parameters = new URLSearchParams(query)
+  if (method !== "GET") parameters.set("timeout", `${Duration.toMillis(timeout)}ms`)
+  return parameters.size === 0 ? "" : `?${parameters.toString()}`
+}
+
+/** So that a header of the caller replaces a default instead of standing beside it. */
+const lowerCaseNames = (headers: KubeRequest["headers"]): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
+
+const isSuccess = ({ status }: Exchange.Head): boolean => status >= 200 && status < 300
+
+const responseOf = ({ body, headers, status }: Exchange.Answer): KubeResponse => {
+  const dateMillis = Date.parse(String(headers["date"]))
+  return { status, body, dateMillis: Number.isNaN(dateMillis) ? undefined : dateMillis }
+}
+
+const refused = (
+  { method, path, query }: KubeRequest,
+  granted: Credentials.Credentials,
+  { body, headers, status }: Exchange.Answer
+): KubeError =>
+  KubeError.fromResponse(
+    { method, path, query },
+    { status, headers, body: concealInJson(body, Credentials.secretsOf(granted)) }
+  )
+
+const unauthenticated = ({ method, path }: KubeRequest) => ({ message }: Credentials.CredentialsError): KubeError =>
+  new KubeError({ method, path, reason: new Unauthorized({ message }) })
+
+const timedOut = (
+  { method, path }: KubeRequest,
+  { origin, user }: ClusterConfig.ClusterConfig,
+  { phase, timeout }: Attempt
+): KubeError => {
+  const exec = ClusterConfig.execOf(user)
+  const explanation = {
+    start: "there was no time left to begin with; nothing was sent.",
+    credentials: exec === undefined
+      ? "credentials did not arrive; nothing was sent."
+      : `the exec plugin "${exec.command}" did not end; nothing was sent.`,
+    connection: `no connection to ${origin} was free or could be made; nothing was sent.`,
+    answer: `${origin} did not answer completely${doubt(method)}.`
+  }[phase]
+  const message = `No success within ${Duration.format(timeout)}: ${explanation}`
+  return new KubeError({ method, path, reason: new Timeout({ outcomeUnknown: phase === "answer", message }) })
+}
+
+const unavailable = (
+  { method, path }: KubeRequest,
+  granted: Credentials.Credentials,
+  { error, isSent }: Exchange.Broken
+): KubeError => {
+  const code = "code" in error && typeof error.code === "string" ? error.code : error.name
+  const said = oneLine(concealKnown(error.message, Credentials.secretsOf(granted)), 300)
+  const outcome = isSent ? doubt(method) : "; nothing was sent"
+  const message = `${explain(code, granted.config.origin, isSent)} (${code}${
+    said === "" ? "" : `: ${said}`
+  })${outcome}.`
+  return new KubeError({ method, path, reason: new Unavailable({ outcomeUnknown: isSent, message }) })
+}
+
+const explain = (code: string, origin: string, isSent: boolean): string => {
+  if (code === Exchange.answerTooLong) {
+    return `The answer from ${origin} is longer than ${Exchange.maxBodyBytes} bytes`
+  }
+  if (isSent) return `The connection to ${origin} broke before the answer was complete`
+  if (code === "ECONNREFUSED") return `Nothing listens at ${origin}: the API server is down, or the address is wrong`
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `The host name in ${origin} cannot be resolved`
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return `The certificate of ${origin} is for another name; correct the server's address or tls-server-name`
+  }
+  if (untrusted.has(code)) {
+    return `The certificate of ${origin} is not trusted; correct the certificate-authority in the kubeconfig`
+  }
+  return `No connection to ${origin} could be made`
+}
+
+const untrusted: ReadonlySet<string> = new Set([
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_UNTRUSTED",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
+])
