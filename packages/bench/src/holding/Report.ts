@@ -4,6 +4,8 @@ import type * as Plan from "./Plan.ts"
 
 /** What a process has used so far, and uses now. */
 export interface Used {
+  /** Locks that it has. */
+  readonly held: number
   readonly requests: number
   readonly bytes: number
   readonly cpuMillis: number
@@ -21,7 +23,7 @@ export interface Measured {
 export const tableOf = ({ millis, renewEveryMillis }: Plan.Plan, measured: ReadonlyArray<Measured>): Table => ({
   id: "holding",
   title: `Locks held by one process for ${millis / 1_000} s, each renewed every ${renewEveryMillis / 1_000} s`,
-  columns: ["Locks", "Requests/s", "kB/s", "CPU ms/s", "Memory beside none, MB", "Sockets"],
+  columns: ["Locks", "Requests/s", "kB/s", "CPU ms/s", "Memory beside none, MB", "Sockets", "Not lost"],
   rows: measured.map(({ after, before, holder }) => {
     const perSecond = (figureOf: (used: Used) => number) =>
       figure((figureOf(after) - figureOf(before)) / (millis / 1_000))
@@ -32,7 +34,8 @@ export const tableOf = ({ millis, renewEveryMillis }: Plan.Plan, measured: Reado
       perSecond(({ bytes }) => bytes / 1_000),
       perSecond(({ cpuMillis }) => cpuMillis),
       figure((after.residentBytes - none) / 1e6),
-      String(after.sockets)
+      String(after.sockets),
+      String(after.held)
     ]
   })
 })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Plan from "../../src/holding/Plan.ts"
 import { tableOf, type Used } from "../../src/holding/Report.ts"
 
-const nothing: Used = { requests: 0, bytes: 0, cpuMillis: 0, residentBytes: 0, sockets: 0 }
+const nothing: Used = { held: 0, requests: 0, bytes: 0, cpuMillis: 0, residentBytes: 0, sockets: 0 }
 
 describe("the table of those who hold locks", () => {
   const plan = { ...Plan.planOf(false), millis: 10_000, renewEveryMillis: 5_000 }
@@ -17,12 +17,12 @@ describe("the table of those who hold locks", () => {
       {
         holder: { name: "two", locks: 2, objects: 1 },
         before: { ...nothing, requests: 100, bytes: 5_000, cpuMillis: 700 },
-        after: { requests: 120, bytes: 25_000, cpuMillis: 750, residentBytes: 80e6, sockets: 3 }
+        after: { held: 1, requests: 120, bytes: 25_000, cpuMillis: 750, residentBytes: 80e6, sockets: 3 }
       }
     ])
     assert.deepStrictEqual(rows, [
-      ["none", "0", "0", "0", "0", "1"],
-      ["two", "2.00", "2.00", "5.00", "30.0", "3"]
+      ["none", "0", "0", "0", "0", "1", "0"],
+      ["two", "2.00", "2.00", "5.00", "30.0", "3", "1"]
     ])
   })
 })
