@@ -14,9 +14,9 @@ const makingAtOnce = 8
 
 /** A process that holds its locks, and how to see what it has used. */
 const start = Effect.fnUntraced(
-  function*(holder: Plan.Holder, index: number, renewEveryMillis: number, server: Server) {
+  function*(holder: Plan.Holder, renewEveryMillis: number, server: Server) {
     const { locks, objects } = holder
-    const configMaps = Array.from({ length: objects }, (_, object) => `holding-${index}-${object}`)
+    const configMaps = Array.from({ length: objects }, (_, object) => `holding-${locks}-${objects}-${object}`)
     yield* Effect.forEach(configMaps, (name) => Objects.create(Objects.small, name), {
       concurrency: makingAtOnce,
       discard: true
@@ -44,15 +44,17 @@ const start = Effect.fnUntraced(
   }
 )
 
-const measure = Effect.fnUntraced(function*({ holders, millis, renewEveryMillis }: Plan.Plan, server: Server) {
-  // Beside each other, so that it takes no longer than one of them: each is a process of its own, and none has much to do.
-  const started = yield* Effect.forEach(holders, (holder, index) => start(holder, index, renewEveryMillis, server))
-  const all = Effect.forEach(started, ({ used }) => used)
-  const before = yield* all
-  yield* Effect.sleep(millis)
-  const after = yield* all
-  return started.map(({ holder }, index): Measured => ({ holder, before: before[index]!, after: after[index]! }))
-})
+const measure = Effect.fnUntraced(
+  function*(holders: ReadonlyArray<Plan.Holder>, { millis, renewEveryMillis }: Plan.Plan, server: Server) {
+    const started = yield* Effect.forEach(holders, (holder) => start(holder, renewEveryMillis, server))
+    const all = Effect.forEach(started, ({ used }) => used)
+    const before = yield* all
+    yield* Effect.sleep(millis)
+    const after = yield* all
+    return started.map(({ holder }, index): Measured => ({ holder, before: before[index]!, after: after[index]! }))
+  },
+  Effect.scoped
+)
 
 /** What it costs to go on holding. */
 export const holding: Scenario<NodeServices.NodeServices> = {
@@ -61,13 +63,12 @@ export const holding: Scenario<NodeServices.NodeServices> = {
   run: Effect.fnUntraced(
     function*({ quick, server }) {
       const plan = Plan.planOf(quick)
-      const measured = yield* measure(plan, server)
-      const findings: Findings = { tables: [tableOf(plan, measured)] }
+      const measured = yield* Effect.forEach(plan.groups, (holders) => measure(holders, plan, server))
+      const findings: Findings = { tables: [tableOf(plan, measured.flat())] }
       return findings
     },
     (run, { server }) =>
       run.pipe(
-        Effect.scoped,
         Effect.provide(KubeTransport.layerText(server.kubeconfig)),
         Effect.catchTag("InvalidConfig", ({ message }) => Effect.fail(new BenchFailed({ message })))
       )

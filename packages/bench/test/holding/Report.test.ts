@@ -29,6 +29,6 @@ describe("the table of those who hold locks", () => {
 
 describe("the plan of those who hold locks", () => {
   it.each([true, false])("puts all locks on one object, or one on each (quick: %s)", (isQuick) => {
-    for (const { locks, objects } of Plan.planOf(isQuick).holders) assert.include([1, locks], objects)
+    for (const { locks, objects } of Plan.planOf(isQuick).groups.flat()) assert.include([1, locks], objects)
   })
 })
