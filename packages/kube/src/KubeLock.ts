@@ -137,7 +137,7 @@ export class KubeLock extends Context.Service<KubeLock, {
    *
    * Those of one object are taken in one request, all or none; objects one after the other, in an order that is the same for all who
    * use this, so that nobody waits for somebody who waits for them. The shortest `waitAtMost` holds for all together. What was
-   * taken is released if the rest cannot be had. Once taken, each is renewed, lost and released by itself.
+   * taken is released if the rest cannot be had. Once taken, each is lost and released by itself.
    *
    * Fails with `InvalidConfig` if an option cannot work, or a lock is named twice.
    *

@@ -51,7 +51,7 @@ export const holdSeconds = Metric.histogram("kubelock_hold_seconds", {
 /** How many locks this process holds now. @category metrics @since 0.1.0 */
 export const held = Metric.gauge("kubelock_held", { description: "Locks held now" })
 
-/** Renewals, by `outcome`: `renewed` or `failed`. @category metrics @since 0.1.0 */
+/** Renewals, each lock of a request counted, by `outcome`: `renewed` or `failed`. @category metrics @since 0.1.0 */
 export const renewals = Metric.counter("kubelock_renewals_total", {
   description: "Renewals of held locks by how they ended",
   incremental: true

@@ -52,7 +52,12 @@ export interface ManagedLockOptions extends OwnerTarget {
    * How long the record is valid without a renewal: after a crash, others wait for so long. At least 100 ms. Default: 30 seconds.
    */
   readonly ttl?: Duration.Input | undefined
-  /** How often the record is renewed: every 10 ms at most. Default: a third of `ttl`. */
+  /**
+   * How often the record is renewed: every 10 ms at most. Default: a third of `ttl`.
+   *
+   * Each renewal is one request. Locks that one process holds on one object share it, where their times, `watch` and `retryPolicy`
+   * are the same: a thousand of them cost as many requests as one.
+   */
   readonly renewEvery?: Duration.Input | undefined
   /**
    * How long one request of this lock may take; the transport's own limit holds where it is shorter. `renewEvery` and this must

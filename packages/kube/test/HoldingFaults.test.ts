@@ -29,14 +29,13 @@ const slow: Order = ["hang", "lost answer", "429"]
 const ofFour = longer(longer(longer(slow.map((kind) => [kind]), slow), slow), slow)
 const orders = [...ofOne, ...ofTwo, ...longer(ofTwo, all), ...ofFour]
 
-// An object can carry so many only.
-const locksPerObject = 100
+// On an object of its own: those of one object are renewed together.
 const locks = orders.map((order, index) => ({
   order,
   name: `lock-${index}`,
-  resource: ResourceRef.configMap({ namespace: "default", name: `object-${Math.floor(index / locksPerObject)}` })
+  resource: ResourceRef.configMap({ namespace: "default", name: `object-${index}` })
 }))
-const objects = locks.filter((_, index) => index % locksPerObject === 0).map(({ resource }) => resource)
+const objects = locks.map(({ resource }) => resource)
 
 const validMillis = 29_000
 // A request may take five seconds, and is sent at 10, 15, 20 and 25: the fourth has no time left.

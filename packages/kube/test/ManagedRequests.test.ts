@@ -1,6 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { LockRecord } from "@kubelock/core"
-import { HeldLock, KubeLock, type ResourceRef } from "@kubelock/kube"
+import { AnnotationStore, HeldLock, KubeLock, type ManagedLockOptions, type ResourceRef } from "@kubelock/kube"
 import { Faults, KubeApiServer } from "@kubelock/testing"
 import { Clock, Deferred, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
@@ -51,7 +51,7 @@ const requestsOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     )
   })
 
-type Play = Effect.Effect<ReadonlyArray<string>, unknown, KubeApiServer | KubeLock | World>
+type Play = Effect.Effect<ReadonlyArray<string>, unknown, AnnotationStore | KubeApiServer | KubeLock | World>
 
 /** An object whose lock somebody else has, and a section that waits for it. */
 const waiting = Effect.gen(function*() {
@@ -73,6 +73,17 @@ const under = (work: Effect.Effect<unknown, unknown, HeldLock>): Play =>
     )
     return yield* requestsOf(Deferred.succeed(goOn, undefined))
   })
+
+/** An object of which a process has three locks. */
+const several = Effect.fnUntraced(function*(more: Partial<ManagedLockOptions>) {
+  const resource = yield* (yield* World).object({ other: "x" })
+  for (const name of ["x", "y", "z"]) {
+    const lock = yield* KubeLock.make({ resource, name, owner: "me", ...more })
+    yield* Effect.forkChild(Effect.ignore(lock.withLock(Effect.never)))
+    yield* settle
+  }
+  return resource
+})
 
 const rows: Readonly<Record<string, { readonly costs: ReadonlyArray<string>; readonly play: Play }>> = {
   "take a free lock, the object not being followed": {
@@ -139,6 +150,20 @@ const rows: Readonly<Record<string, { readonly costs: ReadonlyArray<string>; rea
     })
   },
   "renew": { costs: ["PATCH 200"], play: under(Effect.flatMap(HeldLock, ({ renew }) => renew)) },
+  "renew several of one object": {
+    costs: ["PATCH 200"],
+    play: Effect.flatMap(several({}), () => requestsOf(TestClock.adjust("10 seconds")))
+  },
+  "renew several of one object, one of which was broken unseen": {
+    costs: ["PATCH 422", "GET 200", "PATCH 200"],
+    play: Effect.gen(function*() {
+      const resource = yield* several({ watch: false })
+      const store = yield* AnnotationStore
+      const { annotations: { [key]: expected } } = yield* store.get(resource)
+      yield* store.edit(resource, [{ key, expected, value: undefined }])
+      return yield* requestsOf(TestClock.adjust("10 seconds"))
+    })
+  },
   "write under the lock": {
     costs: ["PATCH 200"],
     play: under(Effect.flatMap(HeldLock, ({ write }) => write([{ op: "add", path: "/data", value: { version: "1" } }])))

@@ -92,6 +92,19 @@ describe("the spans", () => {
       ])
     }))
 
+  it.effect("of a renewal of several name them all, and are linked to those of their being held", () =>
+    Effect.gen(function*() {
+      const seen = yield* observed(Scenes.renewedTogether)
+      const holds = named(seen, "KubeLock.hold")
+      const [first, ...later] = named(seen, "KubeLock.renew")
+      assert.deepStrictEqual(pathOf(first!), ["KubeLock.renew"])
+      assert.deepStrictEqual(first!.links.map(({ span }) => span.spanId), holds.map(({ spanId }) => spanId))
+      assert.strictEqual(first!.attributes.get("kubelock.lock"), "x, y, z")
+      assert.strictEqual(first!.attributes.get("kubelock.owner"), "me, you")
+      assert.deepStrictEqual([first!, later.at(-1)!].map(endOf), ["success", "success"])
+      assert.include(later.map(endOf), "failure")
+    }))
+
   it.effect("of single attempts say as much", () =>
     Effect.gen(function*() {
       const seen = yield* observed(Scenes.attempts)
@@ -163,6 +176,17 @@ describe("the logs", () => {
       assert.isAbove(renewals["kubelock_renewals_total{outcome=failed}"]!, 2)
       assert.isAbove(renewals["kubelock_renewals_total{outcome=renewed}"]!, 1)
       assert.isTrue(named(seen, "KubeLock.renew").map(endOf).includes("failure"))
+    }))
+
+  it.effect("warn once of a renewal of several that fails, and name those that are still held", () =>
+    Effect.gen(function*() {
+      const { logs } = yield* observed(Scenes.renewedTogether)
+      assert.deepStrictEqual(logs.map(({ attributes, level }) => [level, attributes["kubelock.lock"]]), [
+        ["Warn", "x, y"],
+        ["Error", "x"]
+      ])
+      assert.deepInclude(logs[0]?.attributes, { "kubelock.owner": "me, you" })
+      assert.match(String(logs[0]?.attributes["kubelock.problem"]), /^Could not renew locks: it is down/)
     }))
 
   it.effect.each(Object.entries(Scenes.losses))(

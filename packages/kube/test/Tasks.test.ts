@@ -112,37 +112,79 @@ describe("how long a lock is held for certain", () => {
 })
 
 describe("renew", () => {
-  const standing = { lease: lease("x"), renewedAt: at(77n, 100n) }
+  const standingOf = (name: string) => ({ lease: lease(name), renewedAt: at(77n, 100n) })
+  const byWall = ({ wallNanos }: Operation.Instant) => wallNanos
+  const renewal = (name: string, more: Partial<Tasks.Renewal<string>> = {}) => ({
+    standing: standingOf(name),
+    createdAtNanos: byWall,
+    ended: () => undefined,
+    ...more
+  })
+  const taskOf = (...renewals: ReadonlyArray<Tasks.Renewal<string>>) => Tasks.renew(renewals, () => {})
   const annotations = { [key("x")]: text("x") }
-  const createdAt = (now: Operation.Instant, task = Tasks.renew(standing)) =>
-    edits(task.decide(annotations, now)).map(({ record }) => record.createdAtNanos)
+  const createdAt = (now: Operation.Instant, createdAtNanos = byWall) =>
+    edits(taskOf(renewal("x", { createdAtNanos })).decide(annotations, now)).map(({ record }) => record.createdAtNanos)
 
-  it("believes that its record is there", () => {
-    assert.deepStrictEqual(Tasks.renew(standing).believed, annotations)
+  it("believes that its records are there", () => {
+    assert.deepStrictEqual(taskOf(renewal("x")).believed, annotations)
+    assert.deepStrictEqual(taskOf(renewal("x"), renewal("y")).believed, both)
   })
 
-  it("writes the wall clock's time, but none before its record's and what the monotonic clock has counted since", () => {
+  it("writes the time that it is given, but none before its record's and what the monotonic clock has counted since", () => {
     assert.deepStrictEqual(createdAt(at(14n, 102n)), [14n])
     assert.deepStrictEqual(createdAt(at(3n, 102n)), [12n])
     assert.deepStrictEqual(createdAt(at(3n, 100n)), [11n])
-    assert.deepStrictEqual(createdAt(at(3n, 102n), Tasks.renew(standing, () => 13n)), [13n])
-    assert.deepStrictEqual(createdAt(at(3n, 102n), Tasks.renew(standing, ({ monotonicNanos }) => monotonicNanos)), [
-      102n
-    ])
+    assert.deepStrictEqual(createdAt(at(3n, 102n), () => 13n), [13n])
+    assert.deepStrictEqual(createdAt(at(3n, 102n), ({ monotonicNanos }) => monotonicNanos), [102n])
   })
 
   it("judges by the monotonic clock whether it is over, wherever the wall clock stands", () => {
-    const { decide, timeOf } = Tasks.renew(standing)
-    assert.strictEqual(timeOf?.(at(3n, 102n)), 12n)
+    const { decide, timeOf } = taskOf(renewal("x"))
+    assert.strictEqual(timeOf?.(at(3n, 102n), key("x")), 12n)
     assert.isTrue(Result.isSuccess(decide(annotations, at(1_000n, 105n))))
     const late = Result.getOrThrow(Result.flip(decide(annotations, at(3n, 106n))))
-    assert.strictEqual(late._tag, "NotFound")
+    assert.strictEqual(typeof late === "object" && late._tag, "NotFound")
   })
 
   it("is of this acquisition alone", () => {
     const again = LockRecord.format({ ...lease("x").record, id: "again" })
-    const refusal = Result.getOrThrow(Result.flip(Tasks.renew(standing).decide({ [key("x")]: again }, at(12n, 102n))))
-    assert.strictEqual(refusal._tag, "OwnerMismatch")
-    assert.strictEqual(refusal.resource, "configmaps/o in n")
+    const refusal = Result.getOrThrow(Result.flip(taskOf(renewal("x")).decide({ [key("x")]: again }, at(12n, 102n))))
+    assert.strictEqual(typeof refusal === "object" && refusal._tag, "OwnerMismatch")
+    assert.strictEqual(typeof refusal === "object" && refusal.resource, "configmaps/o in n")
+  })
+
+  it("of several has a time for each", () => {
+    const later = {
+      lease: { ...lease("y"), record: { ...lease("y").record, createdAtNanos: 50n } },
+      renewedAt: at(77n, 101n)
+    }
+    const { timeOf } = taskOf(renewal("x"), renewal("y", { standing: later }))
+    assert.deepStrictEqual([key("x"), key("y")].map((key) => timeOf?.(at(3n, 104n), key)), [14n, 53n])
+  })
+
+  it("of several renews each that it can, with a time for each, and tells what it has decided", () => {
+    const told: Array<readonly [ReadonlyArray<Tasks.Decision<string>>, Operation.Instant]> = []
+    const task = Tasks.renew(
+      [renewal("x", { createdAtNanos: () => 13n }), renewal("y", { createdAtNanos: () => 14n })],
+      (decisions, now) => told.push([decisions, now])
+    )
+    const decided = edits(task.decide(both, at(3n, 101n)))
+    assert.deepStrictEqual(decided.map(({ expected, key, record }) => [key, expected, record.createdAtNanos]), [
+      [key("x"), text("x"), 13n],
+      [key("y"), text("y"), 14n]
+    ])
+    assert.deepStrictEqual(told, [[decided.map((edit) => Result.succeed(edit)), at(3n, 101n)]])
+    const one = edits(task.decide({ ...both, [key("x")]: theirs }, at(3n, 101n)))
+    assert.deepStrictEqual(one.map(({ key }) => key), [key("y")])
+    assert.deepStrictEqual(told[1]?.[0].map(Result.isSuccess), [false, true])
+  })
+
+  it("leaves out what has ended, by the time that it is asked at, and fails where nothing is left", () => {
+    const ended = ({ monotonicNanos }: Operation.Instant) => monotonicNanos > 101n ? "ended" : undefined
+    const task = taskOf(renewal("x", { ended }), renewal("y"))
+    assert.deepStrictEqual(edits(task.decide(both, at(3n, 101n))).map(({ key }) => key), [key("x"), key("y")])
+    assert.deepStrictEqual(edits(task.decide(both, at(3n, 102n))).map(({ key }) => key), [key("y")])
+    const { [key("x")]: x } = both
+    assert.deepStrictEqual(task.decide({ [key("x")]: x! }, at(3n, 102n)), Result.fail("ended"))
   })
 })

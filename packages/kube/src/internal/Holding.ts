@@ -29,6 +29,7 @@ import * as Attributes from "./Attributes.ts"
 import * as Lane from "./Lane.ts"
 import * as ObjectView from "./ObjectView.ts"
 import type { Instant } from "./Operation.ts"
+import * as Renewals from "./Renewals.ts"
 import * as Section from "./Section.ts"
 import type { Settings } from "./Settings.ts"
 import * as Tenure from "./Tenure.ts"
@@ -40,6 +41,7 @@ const idleTimeToLive = Duration.seconds(10)
 /** What one process knows of one object. */
 interface Place {
   readonly view: ObjectView.ObjectView
+  readonly renewals: Renewals.Renewals
 }
 
 /** What is asked for at once, and what is the same each time that it is. */
@@ -118,7 +120,8 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
           resource,
           process,
           sayUnwatched: (error) => sayUnwatched(resource, error)
-        })
+        }),
+        renewals: Renewals.make(attempts)
       }
       return place
     })
@@ -149,9 +152,9 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     const { lane, settings } = berth
     const { run } = settings
     const placeScope = yield* Scope.make()
-    const { view } = yield* Scope.provide(placeOf(settings), placeScope)
+    const { renewals, view } = yield* Scope.provide(placeOf(settings), placeScope)
     const tenure = yield* run(
-      Tenure.make({ attempts, scope, taken, terms: settings.terms, view, afterWrite: checkClock(settings) })
+      Tenure.make({ attempts, scope, taken, terms: settings.terms, view, renewals, afterWrite: checkClock(settings) })
     )
     // It may be somebody else in the lane who gives it back.
     const release = Effect.ensuring(run(tenure.release), Scope.close(placeScope, Exit.void))

@@ -30,8 +30,8 @@ export interface Task<Edit, E> {
   /** What the annotations are taken to be before anything was read; the server refuses edits decided on a wrong belief. */
   readonly believed?: AnnotationEdit.Annotations | undefined
   readonly decide: (annotations: AnnotationEdit.Annotations, now: Instant) => Result.Result<ReadonlyArray<Edit>, E>
-  /** The time by which what was written is still valid. Default: the wall clock's. */
-  readonly timeOf?: ((now: Instant) => bigint) | undefined
+  /** The time by which the record that was written under a key is still valid. Default: the wall clock's. */
+  readonly timeOf?: ((now: Instant, key: string) => bigint) | undefined
   /**
    * Whether a refusal is the end, and which: asked at once, and again with what was read after it. By default another decision
    * follows.
@@ -111,8 +111,7 @@ export const read = <Edit extends AnnotationEdit.AnnotationEdit, E>(
 ): Step<Edit, E> => {
   const { annotations } = seen
   const state: State<Edit> = { ...before, isRead: true, lastRefused: undefined }
-  const timeNanos = task.timeOf?.(now) ?? now.wallNanos
-  const isThere = (edit: Edit) => isRecordThere(edit, annotations, timeNanos)
+  const isThere = (edit: Edit) => isRecordThere(edit, annotations, task.timeOf?.(now, edit.key) ?? now.wallNanos)
   // A proxy may have sent the request twice: the answer is then that of the repetition, and a record of ours tells.
   const made = before.refused.find(({ edits }) => edits.every(isThere)) ??
     before.perhapsMade.find(({ edits, sentAt }) =>

@@ -59,10 +59,8 @@ export const release = (
   believed: believedOf(leases),
   decide: (annotations, { wallNanos }) => {
     const decisions = leases.map((lease) => Transition.release(annotations, requestOf(lease), wallNanos))
-    const failure = decisions.find(Result.isFailure)?.failure
-    lost(failure)
-    const edits = decisions.filter(Result.isSuccess).map(({ success }) => success)
-    return edits.length > 0 || failure === undefined ? Result.succeed(edits) : Result.fail(failure)
+    lost(decisions.find(Result.isFailure)?.failure)
+    return allThatCan(decisions)
   }
 })
 
@@ -80,20 +78,48 @@ export const remainingNanos = (
 const timeOf = ({ lease, renewedAt }: Standing) => ({ monotonicNanos }: Instant): bigint =>
   lease.record.createdAtNanos + monotonicNanos - renewedAt.monotonicNanos
 
-/** Writes a record no earlier than the last plus the time that has passed, nor than `createdAtNanos`: by default, the wall clock. */
-export const renew = (
-  standing: Standing,
-  createdAtNanos: (now: Instant) => bigint = ({ wallNanos }) => wallNanos
-): Task<Transition.RecordEdit, NotMine> => ({
-  believed: believedOf([standing.lease]),
-  timeOf: timeOf(standing),
-  decide: (annotations, now) =>
-    Result.map(
-      Transition.renew(
-        annotations,
-        { ...requestOf(standing.lease), createdAtNanos: createdAtNanos(now) },
-        timeOf(standing)(now)
-      ),
-      (edit) => [edit]
-    )
-})
+/** A lock to be renewed. */
+export interface Renewal<E> {
+  readonly standing: Standing
+  /** What to write, where no clock forbids it: see {@link renew}. */
+  readonly createdAtNanos: (now: Instant) => bigint
+  /** Why it is not to be renewed any more, if so. */
+  readonly ended: (now: Instant) => E | undefined
+}
+
+/** What is written for a lock, or why nothing is. */
+export type Decision<E> = Result.Result<Transition.RecordEdit, E | NotMine>
+
+/**
+ * Renews what of these is to be renewed and still its holder's; what was decided of each is told to `decided`, in their order. No
+ * record is earlier than the last one of its lock plus the time that has passed since.
+ */
+export const renew = <E>(
+  renewals: ReadonlyArray<Renewal<E>>,
+  decided: (decisions: ReadonlyArray<Decision<E>>, now: Instant) => void
+): Task<Transition.RecordEdit, E | NotMine> => {
+  const timesOf = new Map(renewals.map(({ standing }) => [LockName.toKey(standing.lease.name), timeOf(standing)]))
+  return {
+    believed: believedOf(renewals.map(({ standing }) => standing.lease)),
+    timeOf: (now, key) => timesOf.get(key)!(now),
+    decide: (annotations, now) => {
+      const decisions = renewals.map(({ createdAtNanos, ended, standing }): Decision<E> => {
+        const end = ended(now)
+        if (end !== undefined) return Result.fail(end)
+        const request = { ...requestOf(standing.lease), createdAtNanos: createdAtNanos(now) }
+        return Transition.renew(annotations, request, timeOf(standing)(now))
+      })
+      decided(decisions, now)
+      return allThatCan(decisions)
+    }
+  }
+}
+
+/** The edits of those that could be decided on; the first failure where there is no other. */
+const allThatCan = <Edit, E>(
+  decisions: ReadonlyArray<Result.Result<Edit, E>>
+): Result.Result<ReadonlyArray<Edit>, E> => {
+  const edits = decisions.filter(Result.isSuccess).map(({ success }) => success)
+  const failure = decisions.find(Result.isFailure)
+  return edits.length > 0 || failure === undefined ? Result.succeed(edits) : Result.fail(failure.failure)
+}

@@ -9,7 +9,7 @@
  * Every write to the record is a renewal, a fenced write too: so each leaves a text of its own, and tells by it whether it was
  * made.
  */
-import { AnnotationEdit, LockName, LockRecord, Transition } from "@kubelock/core"
+import { AnnotationEdit, LockName, LockRecord, type Transition } from "@kubelock/core"
 import {
   Clock,
   Deferred,
@@ -39,10 +39,12 @@ import {
   TakenOver
 } from "../ManagedLockError.ts"
 import * as ResourceRef from "../ResourceRef.ts"
+import { RetryPolicy } from "../RetryPolicy.ts"
 import * as Attempts from "./Attempts.ts"
 import * as Attributes from "./Attributes.ts"
 import type { ObjectView } from "./ObjectView.ts"
 import type { Instant } from "./Operation.ts"
+import type { Failure, Member, Renewals, Written } from "./Renewals.ts"
 import * as Tasks from "./Tasks.ts"
 
 /** How a lock is kept. */
@@ -80,12 +82,15 @@ export interface Tenure {
   readonly heldDuring: (span: Tracer.AnySpan) => void
 }
 
-// After a renewal that failed for good, by its schedule, the next one follows when so much of the time between two has passed.
+// After a renewal that failed for good, by its schedule, the next one follows when so much of the time between two has passed,
+// and no sooner than the server says.
 const pausePerRenewal = 1 / 10
 
 /** Keeps what was taken. Its fibers live in `scope`, and are not waited for elsewhere; with it the lock is lost. */
-export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, taken, terms, view }: {
+export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals, scope, taken, terms, view }: {
   readonly attempts: Attempts.Attempts
+  /** Those of the object. */
+  readonly renewals: Renewals
   readonly view: ObjectView
   readonly taken: Attempts.Taken
   readonly terms: Terms
@@ -103,8 +108,10 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   let standing: Tasks.Standing = { lease: taken.lease, renewedAt: takenAt }
   /** The latest record that was sent, be it made or not. */
   let newest = { createdAtNanos: taken.lease.record.createdAtNanos, monotonicNanos: takenAt.monotonicNanos }
-  /** What the last renewal failed with. */
-  let problem: KubeError | undefined
+  /** What the last renewal failed with, and when to try again. */
+  let problem: { readonly error: KubeError; readonly tryAtNanos: bigint } | undefined
+  /** That it is lost, as far as it was found out by writing. */
+  let loss: LockLost | undefined
   /** Why nothing more is done for the lock. */
   let over: LockLost | undefined
   let renewing: Fiber.Fiber<void> | undefined
@@ -131,10 +138,12 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   /** Finds out that it is lost. */
   const lose = (reason: LossReason) => {
     Deferred.doneUnsafe(found, Effect.succeed(reason))
-    return lostFor(reason)
+    const error = lostFor(reason)
+    loss ??= error
+    return error
   }
 
-  const notRenewed = () => new NotRenewed(problem === undefined ? {} : { problem: problem.message })
+  const notRenewed = () => new NotRenewed(problem === undefined ? {} : { problem: problem.error.message })
 
   const remainingNanos = (monotonicNanos: bigint) =>
     over === undefined ? Tasks.remainingNanos(standing, Duration.toNanosUnsafe(terms.safetyMargin), monotonicNanos) : 0n
@@ -146,37 +155,46 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     return wallNanos > atLeastNanos ? wallNanos : atLeastNanos
   }
 
+  const note = (record: LockRecord.LockRecord, { monotonicNanos }: Instant) => {
+    newest = { createdAtNanos: record.createdAtNanos, monotonicNanos }
+  }
+
+  /** A record was written. Whether that was in time: what comes too late changes nothing any more. */
+  const written = Effect.fnUntraced(function*({ after, record, sentAt }: Written) {
+    // Whoever makes an object again from a copy brings the record along.
+    if (after.uid !== uid) return yield* lose(new ObjectDeleted())
+    if (remainingNanos(yield* Clock.monotonicTimeNanos) === 0n) return false
+    standing = { lease: { ...standing.lease, record }, renewedAt: sentAt }
+    problem = undefined
+    // The watch may have been given up meanwhile.
+    if (terms.watch) yield* view.follow(after)
+    return true
+  })
+
   const writeNow = Effect.fnUntraced(function*(
-    operations?: ReadonlyArray<JsonPatchOperation>,
-    isLeft: () => LockLost | undefined = () => undefined
+    operations: ReadonlyArray<JsonPatchOperation>,
+    isLeft: () => LockLost | undefined
   ) {
-    const ended = over ?? isLeft()
-    if (ended !== undefined) return yield* ended
-    const renewal = Tasks.renew(standing, nextCreatedAtNanos)
-    const { after, edits, sentAt } = yield* attempts.perform<
+    // Whether the lock is still valid is for the server to say: it refuses the write if it must.
+    const ended = () => over ?? isLeft()
+    const before = ended()
+    if (before !== undefined) return yield* before
+    const { after, edits: [edit], sentAt } = yield* attempts.perform<
       Transition.RecordEdit,
-      LockLost | OperationsRefused | Tasks.NotMine
+      LockLost | OperationsRefused | Tasks.NotMine | ObjectDeleted
     >({
-      ...renewal,
+      ...Tasks.renew(
+        [{ standing, createdAtNanos: nextCreatedAtNanos, ended }],
+        ([decision], now) => {
+          if (Result.isSuccess(decision!)) note(decision.success.record, now)
+        }
+      ),
       resource,
       operations,
-      decide: (annotations, now) => {
-        const ended = over ?? isLeft()
-        if (ended !== undefined) return Result.fail(ended)
-        // A renewal would bring back what counts as lost. A write is refused by the server if it must be.
-        if (operations === undefined && remainingNanos(now.monotonicNanos) === 0n) {
-          return Result.fail(lostFor(notRenewed()))
-        }
-        return Result.map(renewal.decide(annotations, now), (edits) => {
-          newest = { createdAtNanos: edits[0]!.record.createdAtNanos, monotonicNanos: now.monotonicNanos }
-          return edits
-        })
-      },
       ending: ({ edits }, seen) => {
         if (seen === undefined) return undefined
-        if (seen.uid !== uid) return lose(new ObjectDeleted())
-        return operations !== undefined &&
-            edits.every(({ expected, key }) => AnnotationEdit.get(seen.annotations, key) === expected)
+        if (seen.uid !== uid) return new ObjectDeleted()
+        return edits.every(({ expected, key }) => AnnotationEdit.get(seen.annotations, key) === expected)
           ? new OperationsRefused({
             resource: where.resource,
             operations: operations.map(({ op, path }) => `${op} ${path}`)
@@ -184,18 +202,10 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
           : undefined
       }
     }).pipe(
-      Attempts.forPurpose(operations === undefined ? "renew" : "write under", [name], owner),
+      Attempts.forPurpose("write under", [name], owner),
       Effect.catchIf(isLoss, (error) => Effect.fail(lose(reasonOf(error, id))))
     )
-    // Whoever makes an object again from a copy brings the record along.
-    if (after.uid !== uid) return yield* lose(new ObjectDeleted())
-    // What comes too late changes nothing any more.
-    if (remainingNanos(yield* Clock.monotonicTimeNanos) > 0n) {
-      standing = { lease: { ...standing.lease, record: edits[0]!.record }, renewedAt: sentAt }
-      problem = undefined
-      // The watch may have been given up meanwhile.
-      if (terms.watch) yield* view.follow(after)
-    } else if (operations === undefined) return yield* over ?? lostFor(notRenewed())
+    yield* written({ record: edit!.record, sentAt, after })
     yield* afterWrite
     return after
   })
@@ -203,37 +213,53 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
     writing.withPermits(1)(writeNow(operations, isLeft)).pipe(
       Effect.withSpan("KubeLock.write", { attributes }, { captureStackTrace: false })
     )
-  const renew = writing.withPermits(1)(writeNow()).pipe(
-    Effect.asVoid,
-    Effect.catchTag("OperationsRefused", Effect.die),
-    Effect.tap(() => LockMetrics.renewed(true)),
-    Effect.tapError(() => LockMetrics.renewed(false)),
-    Effect.withSpan("KubeLock.renew", { attributes }, { captureStackTrace: false })
-  )
 
-  const renewals = Effect.gen(function*() {
-    while (true) {
-      const dueInNanos = standing.renewedAt.monotonicNanos + Duration.toNanosUnsafe(terms.renewEvery) -
-        (yield* Clock.monotonicTimeNanos)
-      if (dueInNanos > 0n) {
-        yield* Effect.sleep(Duration.nanos(dueInNanos))
-        continue
-      }
-      const answer = yield* Effect.result(withinHold(renew))
-      if (Result.isSuccess(answer)) continue
-      const error = answer.failure
-      if (!(error instanceof KubeError)) return
-      if (problem === undefined) {
-        yield* Effect.logWarning("A lock could not be renewed yet; unless it can in time, it is lost").pipe(
-          annotated(error),
-          withinHold
-        )
-      }
-      problem = error
-      const pause = Duration.times(terms.renewEvery, pausePerRenewal)
-      yield* Effect.sleep(Duration.max(pause, Duration.millis(error.retryAfterMillis ?? 0)))
-    }
+  /** Why it is not renewed any more: that would bring back what counts as lost. */
+  const ended = ({ monotonicNanos }: Instant) =>
+    over ?? loss ?? (remainingNanos(monotonicNanos) === 0n ? lostFor(notRenewed()) : undefined)
+  const renewed = Effect.fnUntraced(function*(answer: Result.Result<Written, Failure>) {
+    const isInTime = yield* Effect.fromResult(answer).pipe(
+      Effect.flatMap(written),
+      Effect.catchIf(isLoss, (error) => Effect.fail(lose(reasonOf(error, id))))
+    )
+    if (!isInTime) return yield* over ?? lostFor(notRenewed())
+    yield* afterWrite
   })
+  // One that was given back meanwhile has not failed.
+  const counted = (isRenewed: boolean) =>
+    over?.reason._tag === "Released" ? Effect.void : LockMetrics.renewed(isRenewed)
+  const context = yield* Effect.context()
+  const member: Member = {
+    conditions: { ...terms, uid, ttlNanos: taken.lease.record.ttlNanos, retryPolicy: yield* RetryPolicy },
+    clock,
+    writing,
+    dueAtNanos: () =>
+      problem?.tryAtNanos ?? standing.renewedAt.monotonicNanos + Duration.toNanosUnsafe(terms.renewEvery),
+    renewal: () => ({ standing, createdAtNanos: nextCreatedAtNanos, ended }),
+    decided: (decision, now) => {
+      if (Result.isSuccess(decision)) note(decision.success.record, now)
+      else if (isLoss(decision.failure)) lose(reasonOf(decision.failure, id))
+    },
+    answered: (answer) =>
+      renewed(answer).pipe(
+        Effect.tap(() => counted(true)),
+        Effect.tapError(() => counted(false)),
+        withinHold,
+        // The request may have been made by whoever keeps another lock.
+        Effect.updateContext(() => context)
+      ),
+    failed: (error, at) => {
+      const isNews = problem === undefined && ended(at) === undefined
+      const pause = Duration.max(
+        Duration.times(terms.renewEvery, pausePerRenewal),
+        Duration.millis(error.retryAfterMillis ?? 0)
+      )
+      problem = { error, tryAtNanos: at.monotonicNanos + Duration.toNanosUnsafe(pause) }
+      return isNews
+    },
+    problem: () => problem?.error,
+    hold: () => hold
+  }
 
   // A request that hangs must not hold up the end: nobody waits for what is interrupted here.
   const endWith = (error: LockLost) => {
@@ -321,7 +347,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
   yield* Scope.provide(Effect.addFinalizer(() => abandon), keeping)
   // At once: what came too late must not be worked under at all.
   guarding = yield* Effect.forkIn(guard, scope, { startImmediately: true })
-  renewing = yield* Effect.forkIn(renewals, scope)
+  renewing = yield* Effect.forkIn(renewals.keep(member, scope), scope)
 
   return {
     terms,
@@ -337,7 +363,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, scope, t
         toBeTold.delete(callback)
       }
     },
-    renew,
+    renew: renewals.renew(member),
     write,
     release: Effect.suspend(() => {
       Deferred.doneUnsafe(left, Effect.void)
@@ -360,12 +386,13 @@ const tell = ({ _tag }: LossReason): Effect.Effect<void> =>
     ? Effect.logInfo("A lock has ended with the layer that kept it")
     : Effect.andThen(LockMetrics.lost(_tag), Effect.logError("A lock was lost"))
 
-const isLoss = (error: { readonly _tag: string }): error is Tasks.NotMine | Gone =>
+const isLoss = <E extends { readonly _tag: string }>(error: E): error is E & (Tasks.NotMine | ObjectDeleted | Gone) =>
   error._tag === "MalformedRecord" || error._tag === "NotFound" || error._tag === "OwnerMismatch" ||
-  isResourceNotFound(error)
+  error._tag === "ObjectDeleted" || isResourceNotFound(error)
 
-const reasonOf = (error: Tasks.NotMine | KubeError, id: string): LossReason => {
+const reasonOf = (error: Tasks.NotMine | ObjectDeleted | KubeError, id: string): LossReason => {
   switch (error._tag) {
+    case "ObjectDeleted":
     case "KubeError":
       return new ObjectDeleted()
     case "MalformedRecord":

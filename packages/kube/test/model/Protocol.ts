@@ -148,7 +148,14 @@ export const world = (config: Config): World<State> => {
       case "acquire":
         return Tasks.acquire(requestsOf(index, client), {})
       case "renew":
-        return Tasks.renew(client.standings[0]!)
+        return Tasks.renew(
+          client.standings.map((standing) => ({
+            standing,
+            createdAtNanos: ({ wallNanos }) => wallNanos,
+            ended: () => undefined
+          })),
+          () => {}
+        )
       case "release":
         return Tasks.release(client.standings.map(({ lease }) => lease), () => {})
     }
@@ -197,11 +204,14 @@ export const world = (config: Config): World<State> => {
       case "release":
         return replace(state, index, { ...done, standings: [] })
       case "renew": {
-        const [{ lease }, ...others] = client.standings as [Tasks.Standing]
-        const standing = { lease: { ...lease, record: recordOf(edits[0]!) }, renewedAt: sentAt }
-        // As the shell: what comes too late changes nothing any more.
-        const isInTime = Tasks.remainingNanos(client.standings[0]!, marginNanos, BigInt(state.now)) > 0n
-        return replace(state, index, isInTime ? { ...done, standings: [standing, ...others] } : done)
+        // As the shell: what comes too late changes nothing any more, and what was left out neither.
+        const standings = client.standings.map((standing) => {
+          const edit = edits.find(({ key }) => key === LockName.toKey(standing.lease.name))
+          return edit === undefined || Tasks.remainingNanos(standing, marginNanos, BigInt(state.now)) === 0n
+            ? standing
+            : { lease: { ...standing.lease, record: recordOf(edit) }, renewedAt: sentAt }
+        })
+        return replace(state, index, { ...done, standings })
       }
       case "acquire": {
         const id = idOf(index, client.acquisitions)

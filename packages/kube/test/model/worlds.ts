@@ -60,6 +60,13 @@ export const complete: Readonly<Record<string, Config>> = {
     losses: 1,
     skew: 0,
     until: 2
+  },
+  "two that renew two locks at once, and one request or answer that is lost or late": {
+    ...base,
+    locks: ["x", "y"],
+    losses: 1,
+    skew: 0,
+    until: 2
   }
 }
 

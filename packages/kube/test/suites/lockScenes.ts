@@ -289,6 +289,30 @@ export const several = scene(() =>
   })
 )
 
+/** Locks that are renewed together: all, what is left of them after a while in vain, and without one that was broken. */
+export const renewedTogether = scene((troubles) =>
+  Effect.gen(function*() {
+    const fibers = yield* Effect.forEach(
+      [{ name: "x" }, { name: "y", owner: "you" }, { name: "z" }],
+      (options) => underWay(Effect.ignore(Effect.never), { ...options, watch: false })
+    )
+    yield* TestClock.adjust("10 seconds")
+    troubles.fails = (method) => method === "PATCH" ? unavailable : undefined
+    yield* TestClock.adjust("11 seconds")
+    troubles.fails = () => undefined
+    yield* Fiber.interrupt(fibers[2]!)
+    troubles.fails = (method) => method === "PATCH" ? unavailable : undefined
+    yield* TestClock.adjust("15 seconds")
+    troubles.fails = () => undefined
+    yield* TestClock.adjust("5 seconds")
+    const { annotations } = yield* Effect.flatMap(AnnotationStore, (store) => store.get(resource))
+    const { [key]: _, ...others } = annotations
+    yield* put(others)
+    yield* TestClock.adjust("10 seconds")
+    yield* Effect.forEach(fibers, Fiber.interrupt)
+  })
+)
+
 /** Single attempts, each of them. */
 export const attempts = scene(() =>
   Effect.gen(function*() {
