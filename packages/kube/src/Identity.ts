@@ -36,10 +36,9 @@ export interface Identity {
   readonly process: string
 }
 
-const randomText = Effect.map(
-  Effect.all([Random.nextIntBetween(0, 36 ** 6), Random.nextIntBetween(0, 36 ** 6)]),
-  (numbers) => numbers.map((number) => number.toString(36).padStart(6, "0")).join("")
-)
+const sixLetters = Effect.map(Random.nextIntBetween(0, 36 ** 6), (number) => number.toString(36).padStart(6, "0"))
+
+const randomText = Effect.zipWith(sixLetters, sixLetters, (first, second) => first + second)
 
 /** The identity in force: made once per process unless provided otherwise. @category services @since 0.1.0 */
 export const Identity: Context.Reference<Identity> = Context.Reference<Identity>("@kubelock/kube/Identity", {

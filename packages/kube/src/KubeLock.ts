@@ -50,7 +50,7 @@ import {
   Transition,
   Ttl
 } from "@kubelock/core"
-import { Clock, Context, Duration, Effect, Layer, Predicate, Result } from "effect"
+import { Clock, Context, Duration, Effect, flow, Layer, Predicate, Result } from "effect"
 import { AnnotationStore } from "./AnnotationStore.ts"
 import { Identity, nextAcquisitionId } from "./Identity.ts"
 import * as Attempts from "./internal/Attempts.ts"
@@ -175,7 +175,7 @@ const make = Effect.gen(function*() {
     if (locks.length === 0) return []
     yield* Effect.annotateCurrentSpan(Attributes.ofLocks(locks.map((name) => ({ resource, name, owner }))))
     const requests = locks.map((lock) => ({ lock, resource: ResourceRef.describe(resource), owner, id, ttl }))
-    const leases = (yield* attempts.acquire({ resource, requests, believed: {} })).map(({ lease }) => lease)
+    const leases = (yield* attempts.acquire({ resource, requests, believed: {} })).map(({ lease }) => asTaken(lease))
     yield* Effect.annotateCurrentSpan(Attributes.ofHeld(leases))
     return leases
   })
@@ -221,15 +221,15 @@ const make = Effect.gen(function*() {
       }
       return holding.locksOf(all)
     }),
-    acquire: Effect.fn("KubeLock.acquire")(function*(options) {
+    acquire: Effect.fnUntraced(function*(options) {
       const one = yield* Effect.fromResult(
         Given.read("options", options, ({ name, owner, resource, ttl }) => ({ resource, owner, ttl, names: [name] }))
       )
       const leases = yield* acquireAll(one)
       return leases[0]!
-    }),
-    acquireAll: Effect.fn("KubeLock.acquireAll")(acquireAll),
-    renew: Effect.fn("KubeLock.renew")(function*(given) {
+    }, Effect.withSpan("KubeLock.acquire", {}, withoutStack)),
+    acquireAll: flow(acquireAll, Effect.withSpan("KubeLock.acquireAll", {}, withoutStack)),
+    renew: Effect.fnUntraced(function*(given) {
       const lease = yield* Effect.fromResult(validateLease(given))
       yield* Effect.annotateCurrentSpan(Attributes.ofHeld([lease]))
       const { edits } = yield* attempts.perform({
@@ -238,9 +238,9 @@ const make = Effect.gen(function*() {
         decide: (annotations, { wallNanos }) =>
           Result.map(Transition.renew(annotations, requestOf(lease), wallNanos), (edit) => [edit])
       }).pipe(forPurpose("renew", [lease.name], lease.owner))
-      return { ...lease, record: edits[0]!.record }
-    }),
-    release: Effect.fn("KubeLock.release")(function*(held) {
+      return asTaken({ ...lease, record: edits[0]!.record })
+    }, Effect.withSpan("KubeLock.renew", {}, withoutStack)),
+    release: Effect.fnUntraced(function*(held) {
       const lease = yield* Effect.fromResult(
         Given.read("lease", held, (held) => "record" in held ? held : undefined)
       )
@@ -257,17 +257,17 @@ const make = Effect.gen(function*() {
         decide: (annotations, { wallNanos }) =>
           Result.map(Transition.release(annotations, request, wallNanos), (edit) => [edit])
       }).pipe(forPurpose("release", [lock], request.owner))
-    }),
-    releaseAll: Effect.fn("KubeLock.releaseAll")(releaseAll),
-    inspect: Effect.fn("KubeLock.inspect")(inspect),
-    list: Effect.fn("KubeLock.list")(function*(given) {
+    }, Effect.withSpan("KubeLock.release", {}, withoutStack)),
+    releaseAll: flow(releaseAll, Effect.withSpan("KubeLock.releaseAll", {}, withoutStack)),
+    inspect: flow(inspect, Effect.withSpan("KubeLock.inspect", {}, withoutStack)),
+    list: Effect.fnUntraced(function*(given) {
       const resource = yield* Effect.fromResult(ResourceRef.validate(given))
       yield* Effect.annotateCurrentSpan(Attributes.ofObject(resource))
       const { annotations } = yield* attempts.read(resource).pipe(forPurpose("list", []))
       const nowNanos = yield* Clock.currentTimeNanos
       return LockState.readAll(annotations, nowNanos).map(([lock, state]) => infoOf(resource, lock, state, nowNanos))
-    }),
-    break: Effect.fn("KubeLock.break")(function*(target) {
+    }, Effect.withSpan("KubeLock.list", {}, withoutStack)),
+    break: Effect.fnUntraced(function*(target) {
       const { lock, resource } = yield* Effect.fromResult(validateTarget(target))
       const request = { lock, resource: ResourceRef.describe(resource) }
       yield* Effect.annotateCurrentSpan(Attributes.ofLocks([{ resource, name: lock }]))
@@ -283,9 +283,12 @@ const make = Effect.gen(function*() {
         Effect.annotateLogs(Attributes.ofLocks([broken]))
       )
       return broken
-    })
+    }, Effect.withSpan("KubeLock.break", {}, withoutStack))
   })
 })
+
+// To look where each call came from takes as long as all the deciding.
+const withoutStack = { captureStackTrace: false }
 
 // The API server's limit for all annotations of an object together: a longer one can never be written.
 const longestOwner = 262_144
@@ -326,7 +329,20 @@ const validateTarget = (target: LockTarget) =>
   })
 
 /** A lease is a value, and may have been stored and read badly on its way back. */
+/** Leases that were taken here and stay as they are. */
+const taken = new WeakSet<Lease>()
+
+const asTaken = (lease: Lease): Lease => {
+  Object.freeze(lease.record.others)
+  Object.freeze(lease.record)
+  taken.add(Object.freeze(lease))
+  return lease
+}
+
 const validateLease = (given: Lease): Result.Result<Lease, InvalidConfig> =>
+  taken.has(given) ? Result.succeed(given) : checkLease(given)
+
+const checkLease = (given: Lease): Result.Result<Lease, InvalidConfig> =>
   Result.gen(function*() {
     const lease = yield* Given.read("lease", given, ({ fencingToken, id, name, owner, record, resource }) => ({
       resource,

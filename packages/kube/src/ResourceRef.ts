@@ -53,15 +53,23 @@ export interface ClusterScoped {
 /** An object of any resource: what Go calls a GroupVersionResource, and the object's name. @category constructors @since 0.1.0 */
 export const make = (ref: ResourceRef): ResourceRef => ref
 
+/** Those that stay as they are: plain, frozen data. */
+const made = new WeakSet<ResourceRef>()
+
+const asMade = (ref: ResourceRef): ResourceRef => {
+  made.add(Object.freeze(ref))
+  return ref
+}
+
 // A program without types may give nothing at all: `validate` says so.
 const namespaced = (group: string, version: string, resource: string) => (object: Namespaced): ResourceRef => {
   const { name, namespace } = { ...object }
-  return { group, version, resource, namespace, name }
+  return asMade({ group, version, resource, namespace, name })
 }
 
 const clusterScoped = (group: string, version: string, resource: string) => (object: ClusterScoped): ResourceRef => {
   const { name } = { ...object }
-  return { group, version, resource, name }
+  return asMade({ group, version, resource, name })
 }
 
 /** A ConfigMap. @category constructors @since 0.1.0 */
@@ -119,7 +127,20 @@ const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
  * @category validation
  * @since 0.1.0
  */
-export const validate = (ref: ResourceRef): Result.Result<ResourceRef, InvalidConfig> =>
+export const validate = (ref: ResourceRef): Result.Result<ResourceRef, InvalidConfig> => {
+  const known = valid.get(ref)
+  if (known !== undefined) return Result.succeed(known)
+  return Result.map(check(ref), (checked) => {
+    valid.set(asMade(checked), checked)
+    if (made.has(ref)) valid.set(ref, checked)
+    return checked
+  })
+}
+
+/** What was found valid, of what stays as it is: a program asks for locks of the same objects again and again. */
+const valid = new WeakMap<ResourceRef, ResourceRef>()
+
+const check = (ref: ResourceRef): Result.Result<ResourceRef, InvalidConfig> =>
   Result.gen(function*() {
     if (typeof ref !== "object" || ref === null) {
       return yield* refuse("resource", ref, "it must be one that ResourceRef has made")

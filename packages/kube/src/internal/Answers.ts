@@ -1,5 +1,5 @@
 /** What an API server says of an object, alone, in a list or in a line of a watch: read, or a {@link KubeError}. */
-import { Effect, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import type { ObjectMetadata } from "../AnnotationStore.ts"
 import { KubeError, type KubeErrorRequest } from "../KubeError.ts"
 
@@ -53,9 +53,14 @@ const metadataOf = ({ metadata }: typeof PartialObjectMetadata.Type): ObjectMeta
 
 /** What is no JSON of the expected shape comes from something that is no API server. */
 const reading = <A>(schema: Schema.Codec<A, unknown>) => {
-  const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(schema))
+  const decode = Schema.decodeUnknownResult(schema)
   return (request: KubeErrorRequest, body: string): Effect.Effect<A, KubeError> =>
-    Effect.mapError(decode(body), () => KubeError.fromResponse(request, { status: 200, headers: {}, body }))
+    Effect.suspend(() =>
+      Result.match(Result.flatMap(Result.try((): unknown => JSON.parse(body)), decode), {
+        onSuccess: Effect.succeed,
+        onFailure: () => Effect.fail(KubeError.fromResponse(request, { status: 200, headers: {}, body }))
+      })
+    )
 }
 
 const readingObject = reading(PartialObjectMetadata)
