@@ -10,5 +10,5 @@ export const placesIn = (text: string): ReadonlyArray<string> => [...text.matchA
 export const withTables = (text: string, tables: ReadonlyArray<Table>): string =>
   text.replace(place, (whole, begin: string, id: string, end: string) => {
     const table = tables.find((table) => table.id === id)
-    return table === undefined ? whole : `${begin}\n${toMarkdown(table)}\n\n${end}`
+    return table === undefined ? whole : `${begin}\n_${table.title}_\n\n${toMarkdown(table)}\n\n${end}`
   })

@@ -25,8 +25,6 @@ export interface Server {
 export interface Scenario<R> {
   /** What `npm run bench -- NAME` calls it. */
   readonly name: string
-  /** Which servers it is about; of those that need none, neither. */
-  readonly servers: ReadonlyArray<Server["kind"]>
   /** What it has found out: tables, and whatever else is to be kept, as JSON. */
   readonly run: (settings: Settings) => Effect.Effect<Findings, BenchFailed, R>
 }

@@ -71,6 +71,11 @@ const bench = Command.make(
   Effect.fnUntraced(function*({ names, quick, write }) {
     const all = yield* chosen(names)
     const isReal = (process.env["KUBEBUILDER_ASSETS"] ?? "") !== ""
+    if (write && (quick || !isReal)) {
+      return yield* new BenchFailed({
+        message: "What is kept is measured in full, on a real server: leave out --quick, and set KUBEBUILDER_ASSETS."
+      })
+    }
     if (!isReal) yield* Console.log("Without KUBEBUILDER_ASSETS there is no real server: the embedded one stands in.")
     yield* (isReal ? real : embedded)((server) =>
       Effect.forEach(all, (scenario) => runOne(scenario, server, quick, write), { discard: true })

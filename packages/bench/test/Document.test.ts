@@ -9,7 +9,7 @@ describe("Document", () => {
     const before = "a\n<!-- table pairs -->\nold\n<!-- end -->\nb\n<!-- table other -->\nkept\n<!-- end -->\n"
     const after = withTables(before, [table])
     assert.deepStrictEqual(placesIn(after), ["pairs", "other"])
-    assert.strictEqual(after, before.replace("old", `\n${toMarkdown(table)}\n`))
+    assert.strictEqual(after, before.replace("old", `\n_${table.title}_\n\n${toMarkdown(table)}\n`))
     assert.strictEqual(withTables(after, [table]), after)
   })
 })

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { placesIn, withTables } from "../src/Document.ts"
 import { Result } from "../src/Results.ts"
-import { Schema } from "effect"
 import { scenarios } from "../src/scenarios.ts"
 
 // docs/PERFORMANCE.md says what was measured, and nothing else.

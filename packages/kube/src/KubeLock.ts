@@ -328,7 +328,6 @@ const validateTarget = (target: LockTarget) =>
     return { resource: yield* ResourceRef.validate(resource), lock: yield* LockName.make(name) }
   })
 
-/** A lease is a value, and may have been stored and read badly on its way back. */
 /** Leases that were taken here and stay as they are. */
 const taken = new WeakSet<Lease>()
 
@@ -342,6 +341,7 @@ const asTaken = (lease: Lease): Lease => {
 const validateLease = (given: Lease): Result.Result<Lease, InvalidConfig> =>
   taken.has(given) ? Result.succeed(given) : checkLease(given)
 
+/** A lease is a value, and may have been stored and read badly on its way back. */
 const checkLease = (given: Lease): Result.Result<Lease, InvalidConfig> =>
   Result.gen(function*() {
     const lease = yield* Given.read("lease", given, ({ fencingToken, id, name, owner, record, resource }) => ({

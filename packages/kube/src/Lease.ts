@@ -44,7 +44,7 @@ export interface AcquireAllOptions extends Omit<AcquireOptions, "name"> {
   readonly names: ReadonlyArray<string>
 }
 
-/** A lock that was acquired, as of its last renewal. @category models @since 0.1.0 */
+/** A lock that was acquired, as of its last renewal: frozen as it comes from `KubeLock`. @category models @since 0.1.0 */
 export interface Lease {
   readonly resource: ResourceRef.ResourceRef
   readonly name: LockName.LockName

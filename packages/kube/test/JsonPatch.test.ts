@@ -18,6 +18,7 @@ describe("operations on a document", () => {
     ["takes no other number for an index", { a: [1, 2] }, [{ op: "add", path: "/a/01", value: 3 }], undefined],
     ["makes no parents", {}, [{ op: "add", path: "/a/b", value: 1 }], undefined],
     ["unescapes keys", { "a/b": { "c~1": 1 } }, [{ op: "remove", path: "/a~1b/c~01" }], { "a/b": {} }],
+    ["takes a tilde that escapes nothing for itself", {}, [{ op: "add", path: "/a~2b", value: 1 }], { "a~2b": 1 }],
     ["knows the empty key", { "": { "": 1 } }, [{ op: "replace", path: "//", value: 2 }], { "": { "": 2 } }],
     ["replaces a key", { a: { b: 1 } }, [{ op: "replace", path: "/a/b", value: null }], { a: { b: null } }],
     ["replaces what is absent", { a: {} }, [{ op: "replace", path: "/a/b", value: 1 }], { a: { b: 1 } }],

@@ -154,7 +154,6 @@ const ratioTable = (slices: ReadonlyMap<string, ReadonlyArray<Slice>>): Table =>
 
 export const busy: Scenario<ChildProcessSpawner.ChildProcessSpawner | FileSystem.FileSystem | Path.Path> = {
   name: "busy",
-  servers: ["real"],
   run: ({ quick, server }) =>
     server.kind === "embedded"
       ? Effect.map(Contenders.leaveOut("all, on the real server", "KUBEBUILDER_ASSETS"), (leftOut) => ({

@@ -26,7 +26,6 @@ const measure = Effect.fnUntraced(function*(rounds: number) {
 
 export const core: Scenario<NodeServices.NodeServices> = {
   name: "core",
-  servers: [],
   run: Effect.fnUntraced(function*({ quick }) {
     const found = yield* measure(quick ? 5 : 200)
     const of = (name: string) => found.find((found) => found.name === name) ?? { nanos: [], bytes: Number.NaN }

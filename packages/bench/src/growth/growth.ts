@@ -191,7 +191,6 @@ export const findingsOf = (measured: Measured, quick: boolean) => {
 
 export const growth: Scenario<NodeServices.NodeServices> = {
   name: "growth",
-  servers: ["real", "embedded"],
   run: ({ quick, server }) =>
     Effect.map(measure(quick ? 10 : 300, quick ? 5 : 40), (measured) => findingsOf(measured, quick)).pipe(
       Effect.provide(KubeTransport.layerText(server.kubeconfig)),

@@ -66,7 +66,7 @@ const warmUpMillisOf = (processes: number): number => 600 + 120 * processes
 const full: Plan = {
   writes: 60,
   loads: [
-    { name: "2 processes", processes: 2, thinkMillisAtMost: 0, rounds: 2, sliceMillis: 2_000, contenders: all },
+    { name: "2 processes", processes: 2, thinkMillisAtMost: 0, rounds: 3, sliceMillis: 2_000, contenders: all },
     {
       name: "8 processes",
       processes: 8,
@@ -87,7 +87,7 @@ const full: Plan = {
       name: "32 processes",
       processes: 32,
       thinkMillisAtMost: 0,
-      rounds: 2,
+      rounds: 3,
       sliceMillis: 4_000,
       contenders: [inTurn, atOnce, poll(100)]
     }
@@ -96,7 +96,7 @@ const full: Plan = {
     ...[1, 100, 1_000].map((fibers) => ({ fibers, others: 1, holdMillis, contender: inTurn })),
     ...[0, 1].map((others) => ({ fibers: 1_000, others, holdMillis: 0, contender: inTurn })),
     { fibers: 1_000, others: 0, holdMillis: 0, contender: inMemory }
-  ].map((crowd) => ({ ...crowd, rounds: 2, sliceMillis: 2_000, warmUpMillis: warmUpMillisOf(1) }))
+  ].map((crowd) => ({ ...crowd, rounds: 4, sliceMillis: 2_000, warmUpMillis: warmUpMillisOf(1) }))
 }
 
 const quick: Plan = {

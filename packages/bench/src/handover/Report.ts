@@ -13,25 +13,28 @@ export interface Rounds {
 }
 
 export interface Measured {
-  readonly costs: ReadonlyArray<Cost>
   readonly loads: ReadonlyArray<{
     readonly load: Plan.Load
     readonly outcomes: ReadonlyArray<Rounds>
     /** What was left out, since its program is not there. */
     readonly absent: ReadonlyArray<Plan.Contender>
+    /** Of each round. */
+    readonly costs: ReadonlyArray<Cost>
   }>
   readonly crowds: ReadonlyArray<{ readonly crowd: Plan.Crowd; readonly slices: ReadonlyArray<Slice> }>
 }
 
-const costs = ({ costs }: Measured): Table => ({
+const sumOf = ({ eventMillis, patchMillis }: Cost) => patchMillis + eventMillis
+
+const costs = ({ loads }: Measured): Table => ({
   id: "handover-cost",
-  title: "What a handover at least consists of: a patch, and its event at another process",
+  title: "What a handover at least consists of, in the same rounds: a patch, and its event at another process",
   columns: ["Processes that watch", "Patch sent → answered, p50 ms", "Patch sent → event, p50 ms", "Sum, ms"],
-  rows: costs.map(({ eventMillis, patchMillis, watchers }) => [
-    String(watchers),
-    figure(patchMillis),
-    figure(eventMillis),
-    figure(patchMillis + eventMillis)
+  rows: loads.filter(({ load }) => load.thinkMillisAtMost === 0).map(({ costs, load }) => [
+    String(load.processes - 1),
+    figure(Statistics.median(costs.map(({ patchMillis }) => patchMillis))),
+    figure(Statistics.median(costs.map(({ eventMillis }) => eventMillis))),
+    figure(Statistics.median(costs.map(sumOf)))
   ])
 })
 
@@ -69,26 +72,26 @@ const handovers = ({ loads }: Measured): Table => ({
   ])
 })
 
-/** Round by round: ours, and one other. */
-const ratios = ({ costs: [cost, ...costs], loads }: Measured): Table => ({
+/** Round by round: ours, and one other with sections of the same length. */
+const ratios = ({ loads }: Measured): Table => ({
   id: "handover-ratios",
   title: "This library's handover against what it consists of, and its acquisitions/s against others'",
   columns: ["Processes", "Ratio"],
-  rows: loads.flatMap(({ load, outcomes }) => {
+  rows: loads.flatMap(({ costs, load, outcomes }) => {
     const ours = outcomes.find(({ contender }) => contender === Plan.inTurn)
-    if (ours === undefined || cost === undefined) return []
+    if (ours === undefined) return []
     const ofEach = (outcomes: ReadonlyArray<Outcome>) =>
       outcomes.map(({ acquisitionsPerSecond }) => acquisitionsPerSecond)
     const p50s = ours.outcomes.map((outcome) => handoverMillis([outcome], 0.5, "sentMillis"))
-    const against = ({ eventMillis, patchMillis, watchers }: Cost) => [
-      `${load.name}: handover p50 / (patch + event), watched by ${watchers}`,
-      spread(Statistics.spreadOf(p50s.map((p50) => p50 / (patchMillis + eventMillis))))
-    ]
+    const others = outcomes.filter((other) => other !== ours && other.contender.holdMillis === undefined)
     return [
       ...load.thinkMillisAtMost > 0
         ? []
-        : [cost, ...costs.filter(({ watchers }) => watchers === load.processes - 1)].map(against),
-      ...outcomes.filter((other) => other !== ours).map(({ contender, outcomes }) => [
+        : [[
+          `${load.name}: handover p50 / (patch + event)`,
+          spread(Statistics.ratioOf(p50s, costs.map(sumOf)))
+        ]],
+      ...others.map(({ contender, outcomes }) => [
         `${load.name}: acquisitions/s / those of ${contender.name}`,
         spread(Statistics.ratioOf(ofEach(ours.outcomes), ofEach(outcomes)))
       ])
@@ -137,7 +140,7 @@ const fibers = ({ crowds }: Measured): Table => ({
 export const of = (measured: Measured): Findings => ({
   tables: [costs(measured), handovers(measured), ratios(measured), fibers(measured)],
   data: {
-    costs: measured.costs.map((cost) => ({ ...cost })),
+    costs: measured.loads.flatMap(({ costs }) => costs.map((cost) => ({ ...cost }))),
     loads: measured.loads.flatMap(({ load, outcomes }) =>
       outcomes.map(({ contender, outcomes }) => ({
         load: load.name,

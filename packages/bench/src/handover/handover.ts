@@ -97,12 +97,15 @@ const contendFor = Effect.fnUntraced(function*(
   }
 })
 
+/** A write takes no longer than so. */
+const atMostMicros = 40_000
+
 /** One process writes, the others watch. */
 const costFor = Effect.fnUntraced(function*(contenders: ReadonlyArray<Contender>, configMap: string, times: number) {
   const [writer, ...watchers] = contenders
-  // Whatever a watcher does with an event is to be over when the next comes, however few cores they share.
-  const everyMillis = 5 * contenders.length
-  const untilMicros = (yield* micros) + leadMicros + 2_000 * everyMillis * times
+  // As those do who hand over a lock: the next write comes when a section is over.
+  const everyMillis = Plan.holdMillis
+  const untilMicros = (yield* micros) + leadMicros + times * atMostMicros
   const watching = yield* Effect.forkChild(
     Effect.forEach(
       watchers,
@@ -144,11 +147,6 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
   yield* warmUp(theirs, Plan.poll(10), plan.loads[0]!.warmUpMillis)
 
   yield* Objects.create(Objects.small, "handover-cost")
-  const costs = yield* Effect.forEach(
-    plan.loads.filter(({ thinkMillisAtMost }) => thinkMillisAtMost === 0),
-    ({ processes }) => costFor(ours.slice(0, processes), "handover-cost", plan.writes)
-  )
-
   const loads = yield* Effect.forEach(plan.loads, (load, index) =>
     Effect.gen(function*() {
       const configMap = `handover-${index}`
@@ -156,20 +154,26 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
       const { processes, sliceMillis: millis, thinkMillisAtMost, warmUpMillis } = load
       const present = load.contenders.filter(isThere)
       const outcomes = present.map((contender) => ({ contender, outcomes: new Array<Outcome>() }))
-      for (const entry of turns(outcomes, load.rounds)) {
-        const slice = yield* contendFor(
-          (Plan.isInGo(entry.contender) ? theirs : ours).slice(0, processes),
-          {
-            strategy: entry.contender.strategy,
-            configMap,
-            holdMillis: entry.contender.holdMillis ?? Plan.holdMillis,
-            thinkMillisAtMost
-          },
-          { millis, warmUpMillis }
-        )
-        entry.outcomes.push(outcomeOf(slice))
+      const costs: Array<Cost.Cost> = []
+      for (let round = 0; round < load.rounds; round++) {
+        costs.push(yield* costFor(ours.slice(0, processes), "handover-cost", plan.writes))
+        for (
+          const entry of turns(outcomes, load.rounds).slice(round * outcomes.length, (round + 1) * outcomes.length)
+        ) {
+          const slice = yield* contendFor(
+            (Plan.isInGo(entry.contender) ? theirs : ours).slice(0, processes),
+            {
+              strategy: entry.contender.strategy,
+              configMap,
+              holdMillis: entry.contender.holdMillis ?? Plan.holdMillis,
+              thinkMillisAtMost
+            },
+            { millis, warmUpMillis }
+          )
+          entry.outcomes.push(outcomeOf(slice))
+        }
       }
-      return { load, outcomes, absent: load.contenders.filter((contender) => !isThere(contender)) }
+      return { load, costs, outcomes, absent: load.contenders.filter((contender) => !isThere(contender)) }
     }))
 
   const crowds = yield* Effect.forEach(plan.crowds, (crowd, index) =>
@@ -185,13 +189,12 @@ const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
         ))
       return { crowd, slices }
     }))
-  return { costs, loads, crowds }
+  return { loads, crowds }
 })
 
 /** How the lock passes from one to the next. */
 export const handover: Scenario<NodeServices.NodeServices> = {
   name: "handover",
-  servers: ["real", "embedded"],
   run: Effect.fnUntraced(
     function*({ quick, server }) {
       const findings: Findings = Report.of(yield* measure(Plan.planOf(quick), server))

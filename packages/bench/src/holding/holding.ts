@@ -59,7 +59,6 @@ const measure = Effect.fnUntraced(
 /** What it costs to go on holding. */
 export const holding: Scenario<NodeServices.NodeServices> = {
   name: "holding",
-  servers: ["real", "embedded"],
   run: Effect.fnUntraced(
     function*({ quick, server }) {
       const plan = Plan.planOf(quick)

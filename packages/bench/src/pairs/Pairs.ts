@@ -231,7 +231,6 @@ const failed = ({ message }: { readonly message: string }) => new BenchFailed({ 
 
 export const pairs: Scenario<ChildProcessSpawner.ChildProcessSpawner | FileSystem.FileSystem | Path.Path> = {
   name: "pairs",
-  servers: ["real", "embedded"],
   run: Effect.fnUntraced(
     function*({ quick, server }) {
       const onTheReal = server.kind === "embedded" ? yield* withoutReal : yield* onReal(quick, server.kubeconfig).pipe(

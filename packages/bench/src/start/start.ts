@@ -193,7 +193,6 @@ const measureSizes = Effect.fnUntraced(function*({ folder, sizes }: Installed) {
 
 export const start: Scenario<NodeServices.NodeServices> = {
   name: "start",
-  servers: ["real", "embedded"],
   run: Effect.fnUntraced(function*({ quick, server }) {
     const installed = yield* install
     const imports = yield* measureImports(installed, quick ? 1 : 40)

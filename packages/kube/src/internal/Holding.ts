@@ -169,7 +169,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     berth.section = yield* Section.begin(
       tenure,
       settings,
-      (nowNanos) => Effect.andThen(leaveOrRelease(berth, tenure, nowNanos), Lane.leave(lane))
+      (nowNanos) => Effect.ensuring(leaveOrRelease(berth, tenure, nowNanos), Lane.leave(lane))
     )
   })
 
@@ -366,9 +366,13 @@ const leaveOrRelease = ({ lane, settings }: Berth, tenure: Tenure.Tenure, nowNan
   return isLeft ? Effect.void : Lane.release(lane)
 }
 
-/** Gives up what was asked for together, the last first. */
+/** The last first, and all of them, whatever becomes of one. */
+const endAll = (ends: ReadonlyArray<Effect.Effect<void>>): Effect.Effect<void> =>
+  ends.toReversed().reduce((before, end) => Effect.ensuring(before, end), Effect.void)
+
+/** Gives up what was asked for together. */
 const giveUp = (berths: ReadonlyArray<Berth>): Effect.Effect<void> =>
-  Effect.forEach(berths.toReversed(), ({ lane, section }) => section?.giveBack ?? Lane.leave(lane), { discard: true })
+  endAll(berths.map(({ lane, section }) => section?.giveBack ?? Lane.leave(lane)))
 
 /** Until the scope at hand ends, or it is given back. */
 const inScope = Effect.fnUntraced(function*({ giveBack, held }: Section.Section) {
@@ -414,7 +418,7 @@ const during = Effect.fnUntraced(function*<A, E, R>(
     })
   }))
   for (const end of forget) end()
-  for (const { giveBack } of sections.toReversed()) yield* giveBack
+  yield* endAll(sections.map(({ giveBack }) => giveBack))
   return yield* lost ?? exit
 })
 

@@ -61,8 +61,13 @@ const perform = (document: Schema.Json, operation: JsonPatchOperation): Schema.J
 const change = (
   document: Schema.Json,
   operation: JsonPatch.JsonPatchOperation
-): Schema.Json | undefined =>
-  operation.path === "" ? undefined : Result.getOrUndefined(Result.try(() => JsonPatch.apply([operation], document)))
+): Schema.Json | undefined => {
+  const tokens = tokensOf(operation.path) ?? []
+  if (tokens.length === 0) return undefined
+  // Go takes a tilde that escapes nothing for itself.
+  const path = tokens.map((token) => `/${JsonPointer.escapeToken(token)}`).join("")
+  return Result.getOrUndefined(Result.try(() => JsonPatch.apply([{ ...operation, path }], document)))
+}
 
 /** What is at the path: `null` where a map has no such key, undefined where the path leads nowhere. */
 const find = (document: Schema.Json, path: string): Schema.Json | undefined =>

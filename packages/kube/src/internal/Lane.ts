@@ -73,7 +73,7 @@ const open = (lanes: Lanes, key: string): Lane => {
 
 /** The head goes, and the next one is it. What it has left is given back where nobody is there any more to have it. */
 export const leave = (lane: Lane): Effect.Effect<void> =>
-  Effect.suspend(() => lane.queue.size === 0 ? Effect.andThen(release(lane), passOn(lane)) : passOn(lane))
+  Effect.suspend(() => lane.queue.size === 0 ? Effect.ensuring(release(lane), passOn(lane)) : passOn(lane))
 
 const passOn = (lane: Lane): Effect.Effect<void> =>
   Effect.suspend(() => {

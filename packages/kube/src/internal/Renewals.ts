@@ -8,7 +8,7 @@
  *
  * One whose record is being written is left out, and not waited for: that write renews it too. One that falls due while a
  * request is on its way without it goes by itself. Where the server refuses to renew several, each is tried by itself until that
- * has succeeded. So the trouble of one is no other's.
+ * has succeeded. Until a request for several has ended, by all its retries, none of them can be written otherwise.
  */
 import { LockName, type LockRecord, type Transition } from "@kubelock/core"
 import {
@@ -202,7 +202,7 @@ export const make = (attempts: Attempts): Renewals => {
     const renewIfDue = Effect.gen(function*() {
       if ((yield* dueInNanos) > 0n) return
       const flying = renewTogether(group, member)
-      yield* Fiber.await(yield* Effect.forkIn(flying, scope, { startImmediately: true }))
+      yield* Fiber.join(yield* Effect.forkIn(flying, scope, { startImmediately: true }))
     })
     while (member.renewal().ended(yield* now) === undefined) {
       const leftNanos = yield* dueInNanos
