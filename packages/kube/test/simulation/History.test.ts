@@ -280,6 +280,16 @@ describe("a history", () => {
     expect(problems([changed(10, {}, held), pause], { last: held })).toHaveLength(1)
   })
 
+  it("may have a lock taken from one who says afterwards that nobody knows what became of it", () => {
+    const taken = changed(2_000, held, { [key("x")]: record("B", 2_000) }, { by: "B" })
+    const told = "An earlier write got no answer; it may or may not have been applied."
+    expect(problems([changed(10, {}, held), taken, left(3_000, section("A"), told)])).toEqual([])
+    expect(problems([changed(10, {}, held), left(1_500, section("A"), told), taken])).toHaveLength(1)
+    expect(problems([changed(10, {}, held), taken, left(3_000, section("B"), told)])).toHaveLength(1)
+    expect(problems([changed(10, {}, held), taken, left(3_000, section("A"), "unavailable")])).toHaveLength(1)
+    expect(problems([changed(10, {}, held), left(3_000, section("A"), told)], { last: held })).toHaveLength(1)
+  })
+
   it.each(["crash", "termination"])("need not serve those who are no more after a %s", (kind) => {
     const over = [asked(0, section("A")), { _tag: "Fault", atMillis: 5, kind, on: "A" }] as const
     expect(problems(over, {}, { freeMillisAtMost: 100 })).toEqual([])

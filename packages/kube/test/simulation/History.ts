@@ -323,13 +323,21 @@ const leftBehind = (
   locks.flatMap((lock) => {
     /** By which request each acquisition's record was first and last written. */
     const writes = new Map<string, { readonly firstAtMillis: number; readonly isAstray: boolean }>()
-    const tellsOf = (record: LockRecord.LockRecord, what: string, excuses: ReadonlyArray<string>) => {
+    const tellsOf = (
+      record: LockRecord.LockRecord,
+      what: string,
+      excuses: ReadonlyArray<string>,
+      takenAtMillis = Infinity
+    ) => {
       const client = clientOf(record)
       const { firstAtMillis = 0, isAstray = false } = writes.get(record.id ?? record.owner) ?? {}
       const isExplained = isAstray || client.startsWith("G") || happenings.some((one) =>
         (one._tag === "Fault" && excuses.includes(one.kind) && one.on === client) ||
         (one._tag === "Said" && one.client === client && one.atMillis >= firstAtMillis &&
-          tellsOfALockLeftBehind(one.text))
+          tellsOfALockLeftBehind(one.text)) ||
+        // Who comes to know only now that nothing is there any more has said to its program that it may have been.
+        (one._tag === "Left" && one.section.client === client && one.atMillis >= takenAtMillis &&
+          one.because?.includes("may or may not have been applied") === true)
       )
       return isExplained ? [] : [`the lock ${lock} of ${record.owner} was left behind${what}, and nobody was told`]
     }
@@ -344,7 +352,7 @@ const leftBehind = (
       return before === undefined || after === undefined || isSame(before, after)
         ? []
         // Who has stood still in the meantime finds nothing any more that it would have to give back.
-        : tellsOf(before, ` until ${one.by} took it at ${one.atMillis} ms`, ["crash", "pause"])
+        : tellsOf(before, ` until ${one.by} took it at ${one.atMillis} ms`, ["crash", "pause"], one.atMillis)
     })
     const record = recordOf(last, lock)
     if (record === undefined) return replaced
