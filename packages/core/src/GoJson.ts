@@ -20,9 +20,13 @@
 
 /** Go's JSON text of a string, or of whatever holds strings. @category conversions @since 0.1.0 */
 export const stringify = (value: string | object): string => {
+  if (typeof value === "string" && plain.test(value)) return `"${value}"`
   const text = JSON.stringify(value)
   return text.search(different) === -1 ? text : asGo(text)
 }
+
+// Nothing in it is written otherwise than it is.
+const plain = /^[ !#-%'-;=?-[\]-~]*$/
 
 // What both write alike is most of what there is, and told in a single pass.
 const different = /[<>&\u2028\u2029]|\\ud/

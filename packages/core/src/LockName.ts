@@ -49,7 +49,13 @@ const fromUnknown = (name: unknown): Result.Result<LockName, InvalidConfig> =>
     )
 
 /** The annotation key of a lock. @category conversions @since 0.1.0 */
-export const toKey = (name: LockName): string => `${keyPrefix}/${name}`
+export const toKey = (name: LockName): string => {
+  if (name !== last.name) last = { name, key: `${keyPrefix}/${name}` }
+  return last.key
+}
+
+// A text that was put together anew is looked up in a map ten times as slowly as one that was looked up before.
+let last = { name: "", key: `${keyPrefix}/` }
 
 /** The lock that an annotation key belongs to, if it is one of ours. @category conversions @since 0.1.0 */
 export const fromKey = (key: string): Option.Option<LockName> => {

@@ -78,7 +78,7 @@ export const parse = (raw: string): Result.Result<LockRecord, MalformedRecord> =
 
 // A record as Go and we write it, with nothing in it to unescape. It is what there is to read nearly always, and quicker so.
 const plain =
-  /^\{"owner":"([^"\\\p{Cc}\p{Cs}]*)","createdAt":"([^"\\]*)","ttl":([1-9]\d{0,17})(?:,"id":"([^"\\\p{Cc}\p{Cs}]*)")?\}$/u
+  /^\{"owner":"([ !#-[\]-~\xa0-\ud7ff\ue000-\uffff]*)","createdAt":"([^"\\]*)","ttl":([1-9]\d{0,17})(?:,"id":"([ !#-[\]-~\xa0-\ud7ff\ue000-\uffff]*)")?\}$/
 
 const parsePlain = (raw: string): LockRecord | undefined => {
   const match = plain.exec(raw)
@@ -86,8 +86,8 @@ const parsePlain = (raw: string): LockRecord | undefined => {
   const [, owner = "", createdAt = "", ttl = "", id] = match
   const createdAtNanos = Option.getOrUndefined(Rfc3339.parse(createdAt))
   if (createdAtNanos === undefined) return undefined
-  const holder = { owner, createdAtNanos, ttlNanos: BigInt(ttl) }
-  return id === undefined ? holder : { ...holder, id }
+  const ttlNanos = BigInt(ttl)
+  return id === undefined ? { owner, createdAtNanos, ttlNanos } : { owner, createdAtNanos, ttlNanos, id }
 }
 
 const parseAny = (raw: string): Result.Result<LockRecord, MalformedRecord> => {

@@ -140,12 +140,10 @@ export const acquire = (
         : notTheirs(request, state, nowNanos)
     case "Free":
     case "Expired": {
-      const record: LockRecord.LockRecord = {
-        owner: request.owner.toWellFormed(),
-        createdAtNanos: nowNanos,
-        ttlNanos: request.ttl,
-        ...(request.id === undefined ? undefined : { id: request.id })
-      }
+      const owner = request.owner.toWellFormed()
+      const record: LockRecord.LockRecord = request.id === undefined
+        ? { owner, createdAtNanos: nowNanos, ttlNanos: request.ttl }
+        : { owner, createdAtNanos: nowNanos, ttlNanos: request.ttl, id: request.id }
       return Result.succeed(write(request, state._tag === "Free" ? undefined : state.text, record))
     }
   }
@@ -206,8 +204,8 @@ export const renew = (
       return notFound(request, state)
     case "Held": {
       if (isTheirs(request, state.record)) return notTheirs(request, state, nowNanos)
-      const createdAtNanos = [nowNanos, request.createdAtNanos ?? nowNanos].reduce(
-        later,
+      const createdAtNanos = later(
+        later(nowNanos, request.createdAtNanos ?? nowNanos),
         state.record.createdAtNanos + 1n
       )
       return Result.succeed(write(request, state.text, { ...state.record, createdAtNanos }))

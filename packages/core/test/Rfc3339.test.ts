@@ -56,6 +56,34 @@ describe("Rfc3339.parse", () => {
   })
 })
 
+describe("an instant in UTC", () => {
+  // Texts of Go's form, or nearly so: each with a flaw at times, in any place.
+  const digitOr = (flaw: string) => fc.constantFrom(..."0123456789", flaw)
+  const text = fc.tuple(
+    fc.constantFrom("2026", "0000", "9999", "202x"),
+    fc.constantFrom("-", ":"),
+    fc.tuple(fc.constantFrom("0", "1"), digitOr("/")),
+    fc.constantFrom("-", "-", "/"),
+    fc.tuple(fc.constantFrom("0", "1", "2", "3"), digitOr(":")),
+    fc.constantFrom("T", "T", "t"),
+    fc.constantFrom("00", "19", "23", "24", "2"),
+    fc.constantFrom(":", ":", "."),
+    fc.constantFrom("00", "59", "60"),
+    fc.constantFrom(":", ":", "-"),
+    fc.constantFrom("00", "59", "60", " 0"),
+    fc.constantFrom("", ".", ".5", ",5", ".120", ".000000001", ".123456789", ".1234567891", ".12x", "Z")
+  ).map((parts) => parts.flat().join(""))
+
+  it("reads the same whether Z says so or an offset of nothing, which is read otherwise", () => {
+    fc.assert(
+      fc.property(text, (text) => {
+        expect(Rfc3339.parse(`${text}Z`)).toEqual(Rfc3339.parse(`${text}+00:00`))
+      }),
+      { numRuns: 20_000 }
+    )
+  })
+})
+
 describe("Rfc3339.format", () => {
   it("trims trailing zeros of the fraction, and the point", () => {
     expect(Rfc3339.format(5n * second)).toBe("1970-01-01T00:00:05Z")
