@@ -118,8 +118,8 @@ export interface Match {
  * - `Hang`: the answer never comes, the request being `applied` or not.
  * - `Conflict`, `TooManyRequests`, `InternalError`, `ServiceUnavailable`: 409, 429 (with `retryAfterSeconds`), 500, 503; nothing
  *   was applied.
- * - `WatchCut`: a watch ends after so many events (`afterEvents`), as if all were well.
- * - `WatchExpired`: a watch says `410 Expired` after so many events (`afterEvents`) and ends.
+ * - `WatchCut`: a watch ends as if all were well; `afterEvents` says how many it sends first.
+ * - `WatchExpired`: a watch says `410 Expired` and ends; `afterEvents` says how many it sends first.
  *
  * @category models
  * @since 0.1.0

@@ -69,7 +69,7 @@ export interface StatusDetails {
   readonly kind?: string | undefined
   /** The uid of an object that was deleted. */
   readonly uid?: string | undefined
-  /** All that is wrong with the object; absent where that is not what was refused. */
+  /** What is wrong, one by one; absent where the reason says it all. */
   readonly causes?: ReadonlyArray<StatusCause> | undefined
   /** After how many seconds the same request may do better; absent where it will not. */
   readonly retryAfterSeconds?: number | undefined
