@@ -2,42 +2,26 @@ import { spawnSync } from "node:child_process"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { beforeAll, describe, expect, it } from "vitest"
-import { filesBelow, read, root } from "./Sources.ts"
+import { assertion, docstringsIn, examplesIn, filesBelow, read, root } from "./Sources.ts"
 
 // Every `ts` example of the README, the docs and the docstrings is compiled, run, and held to its `// =>` comments.
 
-interface Example {
-  readonly title: string
-  readonly code: string
-  /** What needs a cluster is compiled alone: its fence says `ts no-run`. */
-  readonly isRun: boolean
-}
-
-const fences = (text: string) =>
-  Array.from(text.matchAll(/^```ts( no-run)?\n([\s\S]*?)^```$/gm), ([, noRun, code]) => ({
-    code: code!,
-    isRun: noRun === undefined
-  }))
-
-const docstringsOf = (text: string) =>
-  Array.from(text.matchAll(/\/\*\*[\s\S]*?\*\//g), ([docstring]) => docstring.replace(/^ *\* ?/gm, ""))
-
-const examples: ReadonlyArray<Example> = [
+const examples = [
   read("README.md"),
   ...["core", "kube", "testing"].map((name) => read(`packages/${name}/README.md`)),
   ...filesBelow("docs", ".md"),
   ...["core", "kube", "testing"].flatMap((name) => filesBelow(`packages/${name}/src`, ".ts"))
 ].flatMap(({ path, text }) =>
-  (path.endsWith(".ts") ? docstringsOf(text) : [text])
-    .flatMap(fences)
-    .map((fence, index) => ({ title: `${path} #${index + 1}`, ...fence }))
+  (path.endsWith(".ts") ? docstringsIn(text) : [text])
+    .flatMap(examplesIn)
+    .map((example, index) => ({ title: `${path} #${index + 1}`, ...example }))
 )
 
 // Below the root, so that it finds the workspace's packages; compiled first, since Node strips no types there.
 const folder = join(root, "node_modules/.cache/kubelock-examples")
 
 const asserting = (code: string): string =>
-  code.replaceAll(/^(.+?)[ \t]+\/\/ => (.+)$/gm, (_, actual, expected) => `same(${actual}, ${expected})`)
+  code.replaceAll(assertion, (_, actual, expected) => `same(${actual}, ${expected})`)
 
 const preamble = `import { Equal as $Equal } from "effect"
 import { isDeepStrictEqual as $isDeepStrictEqual } from "node:util"

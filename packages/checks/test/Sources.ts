@@ -46,3 +46,23 @@ export const importsOf = ({ text }: Source): ReadonlyArray<Import> => {
 }
 
 export const codeOf = ({ text }: Source): string => withoutComments(text)
+
+export interface Example {
+  readonly code: string
+  /** What needs a cluster is compiled alone: its fence says `ts no-run`. */
+  readonly isRun: boolean
+}
+
+/** What an example says that something comes to: the expression, and what it shall be equal to. */
+export const assertion = /^(.+?)[ \t]+\/\/ => (.+)$/gm
+
+/** The `ts` examples in a text. */
+export const examplesIn = (text: string): ReadonlyArray<Example> =>
+  Array.from(text.matchAll(/^```ts( no-run)?\n([\s\S]*?)^```$/gm), ([, noRun, code]) => ({
+    code: code!,
+    isRun: noRun === undefined
+  }))
+
+/** The docstrings in a text, without their slashes and asterisks. */
+export const docstringsIn = (text: string): ReadonlyArray<string> =>
+  Array.from(text.matchAll(/\/\*\*([\s\S]*?)\*\//g), ([, docstring]) => docstring!.replace(/^ *\* ?/gm, "").trim())

@@ -15,7 +15,12 @@
  * const take = { key: "kubelock.giantswarm.io/helm", expected: undefined, value: "mine" }
  * const taken = AnnotationEdit.apply({ team: "web" }, [take])
  * taken // => Result.succeed({ team: "web", "kubelock.giantswarm.io/helm": "mine" })
- * Result.isFailure(AnnotationEdit.apply(Result.getOrThrow(taken), [take])) // => true
+ *
+ * const again = AnnotationEdit.apply(Result.getOrThrow(taken), [take])
+ * again // => Result.fail(new AnnotationEdit.EditRefused({ keys: [take.key] }))
+ *
+ * // What a plain object inherits is no annotation.
+ * AnnotationEdit.get({ team: "web" }, "toString") // => undefined
  * ```
  *
  * @since 0.1.0
@@ -34,10 +39,13 @@ import { Result, Schema } from "effect"
  */
 export type Annotations = Readonly<Record<string, string>>
 
-/** `undefined` stands for absence, before and after. @category models @since 0.1.0 */
+/** A change to one annotation: `undefined` stands for absence, before and after. @category models @since 0.1.0 */
 export interface AnnotationEdit {
+  /** Which annotation. */
   readonly key: string
+  /** What it must be for the edit to be made, to the byte. */
   readonly expected: string | undefined
+  /** What it shall be then. */
   readonly value: string | undefined
 }
 
@@ -54,11 +62,16 @@ export class EditRefused extends Schema.TaggedError<EditRefused>()("EditRefused"
   }
 }
 
-/** The value of one annotation. @category getters @since 0.1.0 */
+/** The value of one annotation; `undefined` if there is none. @category getters @since 0.1.0 */
 export const get = (annotations: Annotations, key: string): string | undefined =>
   Object.hasOwn(annotations, key) ? annotations[key] : undefined
 
-/** Makes all the edits, or none of them. @category combinators @since 0.1.0 */
+/**
+ * Makes all the edits, or none of them. Fails with `EditRefused` if some annotation is not what its edit expects.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
 export const apply = (
   annotations: Annotations,
   edits: ReadonlyArray<AnnotationEdit>

@@ -18,7 +18,16 @@
  * @since 0.1.0
  */
 
-/** Go's JSON text of a string, or of whatever holds strings. @category conversions @since 0.1.0 */
+/**
+ * Go's JSON text of a string, or of whatever holds strings.
+ *
+ * **Gotchas**
+ *
+ * Keys stay in their order. Go sorts those of a map.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
 export const stringify = (value: string | object): string => {
   if (typeof value === "string" && plain.test(value)) return `"${value}"`
   const text = JSON.stringify(value)

@@ -18,20 +18,51 @@
  * isAlreadyExists(error) // => false
  * ```
  *
+ * **Example** (What a person reads at night)
+ *
+ * ```ts
+ * import * as Core from "@kubelock/core"
+ *
+ * const holder = { owner: "alice", createdAtNanos: 0n, ttlNanos: 30_000_000_000n }
+ * const nowNanos = 10_000_000_000n
+ *
+ * const mismatch = new Core.OwnerMismatch({ lock: "helm", owner: "bob", holder, nowNanos })
+ * const [who, until] = mismatch.message.split(" since ")
+ * who // => 'lock "helm" is held by "alice", not by "bob",'
+ * until // => "1970-01-01T00:00:00Z until 1970-01-01T00:00:30Z (20s left)"
+ * Core.isOwnerMismatch(mismatch) // => true
+ *
+ * const exists = new Core.AlreadyExists({ lock: "helm", holder, nowNanos })
+ * exists.message.startsWith(`lock "helm" is already held by ${Core.describeHolder(holder, nowNanos)}`) // => true
+ *
+ * const malformed = new Core.MalformedRecord({ lock: "helm", raw: "mine!", problem: "not JSON" })
+ * malformed.message.startsWith(`lock "helm" has an annotation that is no lock record (not JSON): "mine!"`) // => true
+ * Core.isMalformedRecord(malformed) // => true
+ *
+ * const invalid = new Core.InvalidConfig({ field: "ttl", value: "0", problem: "it must be positive" })
+ * invalid.message // => 'invalid ttl "0": it must be positive'
+ * Core.isInvalidConfig(invalid) // => true
+ * Core.isNotFound(invalid) // => false
+ * ```
+ *
  * @since 0.1.0
  */
 import { Duration, Schema } from "effect"
 import * as Rfc3339 from "./Rfc3339.ts"
 
-/** Who holds a lock, since when, and for how long. Times are nanoseconds. @category models @since 0.1.0 */
+/** Who holds a lock, since when, and for how long, as a schema. Times are nanoseconds. @category models @since 0.1.0 */
 export const Holder = Schema.Struct({
+  /** Any string; the empty one is an owner like any other. */
   owner: Schema.String,
+  /** When the lock was taken or last renewed, by the holder's clock: nanoseconds since 1970. */
   createdAtNanos: Schema.BigInt,
+  /** For how long from then on it is valid. A record that somebody wrote by hand may say 0, or less. */
   ttlNanos: Schema.BigInt,
+  /** Unique to the acquisition; absent where a Go program has the lock. */
   id: Schema.optionalKey(Schema.String)
 })
 
-/** What {@link Holder} decodes to. @category models @since 0.1.0 */
+/** What the schema {@link Holder} holds. @category models @since 0.1.0 */
 export type Holder = typeof Holder.Type
 
 const where = {
@@ -42,7 +73,16 @@ const where = {
 }
 
 /**
- * Text from elsewhere in a message: between quotes, on one line, and of a long one the beginning.
+ * Text from elsewhere in a message: between quotes, on one line, and of a long one the first 200 characters.
+ *
+ * **Example** (Nothing that a terminal takes for a command)
+ *
+ * ```ts
+ * import { quote } from "@kubelock/core"
+ *
+ * quote("alice\u001b[2J") // => '"alice\\u001b[2J"'
+ * quote("x".repeat(1_000)).length // => 203
+ * ```
  *
  * @category formatting
  * @since 0.1.0
@@ -90,6 +130,16 @@ const toleranceNanos = 1_000_000_000n
  *
  * A lock that a wrong clock took is held until that clock's time plus the TTL, whoever waits for it.
  *
+ * **Example** (A record of tomorrow)
+ *
+ * ```ts
+ * import { clockWarning } from "@kubelock/core"
+ *
+ * const tomorrow = { owner: "alice", createdAtNanos: 86_400_000_000_000n, ttlNanos: 30_000_000_000n }
+ * clockWarning(tomorrow, 0n)?.startsWith("it was taken or renewed 1d in the future by this machine's clock") // => true
+ * clockWarning(tomorrow, 86_399_000_000_000n) // => undefined
+ * ```
+ *
  * @category formatting
  * @since 0.1.0
  */
@@ -108,7 +158,12 @@ const standing = (holder: Holder, nowNanos: bigint): string => {
   return `${term(holder)} (${remaining(holder, nowNanos)}${warning === undefined ? "" : `; ${warning}`})`
 }
 
-/** A holder in words: who, since when, until when. @category formatting @since 0.1.0 */
+/**
+ * A holder in words: who, since when, until when, how long that is from now, and what is odd about it ({@link clockWarning}).
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
 export const describeHolder = (holder: Holder, nowNanos: bigint): string =>
   `${quote(holder.owner)} ${standing(holder, nowNanos)}`
 
@@ -124,7 +179,9 @@ export const describeHolder = (holder: Holder, nowNanos: bigint): string =>
  */
 export class AlreadyExists extends Schema.TaggedError<AlreadyExists>()("AlreadyExists", {
   ...where,
+  /** Who has the lock. */
   holder: Holder,
+  /** When that was so, by this machine's clock: nanoseconds since 1970. */
   nowNanos: Schema.BigInt
 }) {
   override get message(): string {
@@ -143,7 +200,9 @@ export class OwnerMismatch extends Schema.TaggedError<OwnerMismatch>()("OwnerMis
   ...where,
   /** Who asked. */
   owner: Schema.String,
+  /** Who has the lock. */
   holder: Holder,
+  /** When that was so, by this machine's clock: nanoseconds since 1970. */
   nowNanos: Schema.BigInt
 }) {
   override get message(): string {
@@ -155,7 +214,7 @@ export class OwnerMismatch extends Schema.TaggedError<OwnerMismatch>()("OwnerMis
 }
 
 /**
- * `renew`, `release`, `break`: there is no such lock, or it has expired.
+ * `renew`, `release`: there is no such lock, or it has expired. `expire`, `break`: there is no record of it.
  *
  * @category errors
  * @since 0.1.0
@@ -183,7 +242,9 @@ export class MalformedRecord extends Schema.TaggedError<MalformedRecord>()("Malf
   raw: Schema.String,
   /** What is wrong with it. */
   problem: Schema.String,
+  /** The lock's name; absent where the text was read for itself. */
   lock: Schema.optional(Schema.String),
+  /** The object that carries the lock, in words. */
   resource: Schema.optional(Schema.String)
 }) {
   override get message(): string {
@@ -207,8 +268,18 @@ export class InvalidConfig extends Schema.TaggedError<InvalidConfig>()("InvalidC
   problem: Schema.String
 }) {
   /**
-   * The error for a value that may be anything, since not every program has types.
+   * The error for a value that may be anything, since not every program has types: it is shown as well as it can be, of a long one the
+   * first 1,000 characters.
    *
+   * **Example** (A value of the wrong type)
+   *
+   * ```ts
+   * import { InvalidConfig } from "@kubelock/core"
+   *
+   * InvalidConfig.of("owner", 42, "it must be a string").message // => 'invalid owner "42": it must be a string'
+   * ```
+   *
+   * @category constructors
    * @since 0.1.0
    */
   static of(field: string, value: unknown, problem: string): InvalidConfig {
@@ -239,20 +310,20 @@ const showWhole = (value: unknown): string => {
   return Object.is(value, -0) ? "-0" : String(value)
 }
 
-/** Whatever `core` can refuse with. @category errors @since 0.1.0 */
+/** Whatever decisions on locks can be refused with. @category errors @since 0.1.0 */
 export type LockError = AlreadyExists | OwnerMismatch | NotFound | MalformedRecord | InvalidConfig
 
-/** Go: `IsAlreadyExists`. @category guards @since 0.1.0 */
+/** Whether an error is {@link AlreadyExists}. Go: `IsAlreadyExists`. @category guards @since 0.1.0 */
 export const isAlreadyExists: (error: unknown) => error is AlreadyExists = Schema.is(AlreadyExists)
 
-/** Go: `IsOwnerMismatch`. @category guards @since 0.1.0 */
+/** Whether an error is {@link OwnerMismatch}. Go: `IsOwnerMismatch`. @category guards @since 0.1.0 */
 export const isOwnerMismatch: (error: unknown) => error is OwnerMismatch = Schema.is(OwnerMismatch)
 
-/** Go: `IsNotFound`. @category guards @since 0.1.0 */
+/** Whether an error is {@link NotFound}. Go: `IsNotFound`. @category guards @since 0.1.0 */
 export const isNotFound: (error: unknown) => error is NotFound = Schema.is(NotFound)
 
-/** The annotation could not be read. @category guards @since 0.1.0 */
+/** Whether an error is {@link MalformedRecord}. Go has no guard for it. @category guards @since 0.1.0 */
 export const isMalformedRecord: (error: unknown) => error is MalformedRecord = Schema.is(MalformedRecord)
 
-/** Go: `IsInvalidConfig`. @category guards @since 0.1.0 */
+/** Whether an error is {@link InvalidConfig}. Go: `IsInvalidConfig`. @category guards @since 0.1.0 */
 export const isInvalidConfig: (error: unknown) => error is InvalidConfig = Schema.is(InvalidConfig)

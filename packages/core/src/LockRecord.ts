@@ -23,6 +23,21 @@
  * const record = Result.getOrThrow(LockRecord.parse(raw))
  * record // => { owner: "5.3.0", createdAtNanos: 1567082716766589123n, ttlNanos: 300000000000n }
  * LockRecord.format(record) // => raw
+ *
+ * // At equality the lock is still held.
+ * LockRecord.isExpired(record, LockRecord.expiresAtNanos(record)) // => false
+ * LockRecord.isExpired(record, LockRecord.expiresAtNanos(record) + 1n) // => true
+ * ```
+ *
+ * **Example** (Members that neither side knows)
+ *
+ * ```ts
+ * import { LockRecord } from "@kubelock/core"
+ * import { Result } from "effect"
+ *
+ * const record = Result.getOrThrow(LockRecord.parse(`{"owner":"alice","reason":"a migration"}`))
+ * record.others // => [`"reason":"a migration"`]
+ * "others" in LockRecord.holderOf(record) // => false
  * ```
  *
  * @since 0.1.0
@@ -34,7 +49,7 @@ import * as Rfc3339 from "./Rfc3339.ts"
 
 /** Who took a lock, when, and for how long. @category models @since 0.1.0 */
 export interface LockRecord extends Holder {
-  /** Members that neither side knows, each as the JSON text of its key, a colon and its value. */
+  /** Members that neither side knows, each as the JSON text of its key, a colon and its value. Absent where there are none. */
   readonly others?: ReadonlyArray<string>
 }
 
@@ -46,7 +61,12 @@ export const holderOf = ({ createdAtNanos, id, owner, ttlNanos }: LockRecord): H
   ...(id === undefined ? undefined : { id })
 })
 
-/** The first instant is still held, and so is this one: a record expires *after* it, strictly. @category getters @since 0.1.0 */
+/**
+ * The last instant at which the lock is held, in nanoseconds since 1970: a record expires *after* it, strictly.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
 export const expiresAtNanos = (record: Holder): bigint => record.createdAtNanos + record.ttlNanos
 
 /** Go: `createdAt.Add(ttl).Before(now)`. At equality the lock is still held. @category predicates @since 0.1.0 */
@@ -54,6 +74,12 @@ export const isExpired = (record: Holder, nowNanos: bigint): boolean => expiresA
 
 /**
  * The annotation's text.
+ *
+ * It is as Go writes it, with our `id` and the members that neither side knows at its end.
+ *
+ * **Gotchas**
+ *
+ * Throws a `RangeError` for a time that no text can say: see `Rfc3339`.
  *
  * @category formatting
  * @since 0.1.0
@@ -66,7 +92,7 @@ export const format = (record: LockRecord): string => {
 }
 
 /**
- * The record that an annotation's value holds, or `MalformedRecord` where Go refuses it.
+ * The record that an annotation's value holds, or `MalformedRecord` where Go's `encoding/json` refuses it.
  *
  * @category parsing
  * @since 0.1.0

@@ -17,6 +17,9 @@
  * const helm = Result.getOrThrow(LockName.make("helm"))
  * LockState.read({}, helm, 0n)._tag // => "Free"
  * LockState.read({ "kubelock.giantswarm.io/helm": "{}" }, helm, 0n)._tag // => "Expired"
+ *
+ * const annotations = { team: "web", "kubelock.giantswarm.io/helm": "{}", "kubelock.giantswarm.io/db": "mine!" }
+ * LockState.readAll(annotations, 0n).map(([lock, { _tag }]) => [lock, _tag]) // => [["db", "Malformed"], ["helm", "Expired"]]
  * ```
  *
  * @since 0.1.0
@@ -34,6 +37,7 @@ export interface Free {
 /** Somebody has the lock, and its time is not over. @category models @since 0.1.0 */
 export interface Held {
   readonly _tag: "Held"
+  /** What the annotation says. */
   readonly record: LockRecord.LockRecord
   /** The annotation's exact text. */
   readonly text: string
@@ -42,6 +46,7 @@ export interface Held {
 /** The time of the record is over: whoever asks gets the lock. @category models @since 0.1.0 */
 export interface Expired {
   readonly _tag: "Expired"
+  /** What the annotation says. */
   readonly record: LockRecord.LockRecord
   /** The annotation's exact text. */
   readonly text: string
@@ -59,7 +64,7 @@ export interface Malformed {
 /** What a lock can be in. @category models @since 0.1.0 */
 export type LockState = Free | Held | Expired | Malformed
 
-/** The state of one lock. @category constructors @since 0.1.0 */
+/** The state of one lock at an instant, in nanoseconds since 1970. @category constructors @since 0.1.0 */
 export const read = (
   annotations: AnnotationEdit.Annotations,
   lock: LockName.LockName,
@@ -76,7 +81,7 @@ const readText = (text: string, nowNanos: bigint): Exclude<LockState, Free> => {
   return { _tag: LockRecord.isExpired(record, nowNanos) ? "Expired" : "Held", record, text }
 }
 
-/** Every lock that has an annotation, in the order of their names. @category constructors @since 0.1.0 */
+/** The state of every lock that has an annotation, in the order of their names. @category constructors @since 0.1.0 */
 export const readAll = (
   annotations: AnnotationEdit.Annotations,
   nowNanos: bigint

@@ -5,7 +5,9 @@
  *
  * Each takes an object's annotations, a request and the time, and answers with an {@link AnnotationEdit.AnnotationEdit} or a
  * typed refusal. An edit names the exact text that the decision was made on, so a store that performs it can never act on a
- * lock that has changed since. Nothing here reads a clock or performs anything.
+ * lock that has changed since. Nothing here reads a clock or performs anything. Times are nanoseconds since 1970.
+ *
+ * All but `break` fail with `MalformedRecord` if the annotation is no record.
  *
  * The rules are those of the Go library's `Acquire` and `Release`; renewal, expiry and breaking are ours.
  *
@@ -27,6 +29,33 @@
  * Transition.acquire(annotations, { ...request, owner: "bob" }, 1n).pipe(Result.flip, Result.getOrThrow)._tag // => "OwnerMismatch"
  * ```
  *
+ * **Example** (A lock's life)
+ *
+ * ```ts
+ * import { AnnotationEdit, LockName, Transition, Ttl } from "@kubelock/core"
+ * import { Result } from "effect"
+ *
+ * const lock = Result.getOrThrow(LockName.make("helm"))
+ * const alice = { lock, owner: "alice", ttl: Result.getOrThrow(Ttl.make("30 seconds")) }
+ * const seconds = (count: number) => BigInt(count) * 1_000_000_000n
+ *
+ * const perform = (
+ *   annotations: AnnotationEdit.Annotations,
+ *   decision: Result.Result<AnnotationEdit.AnnotationEdit, unknown>
+ * ) => Result.getOrThrow(AnnotationEdit.apply(annotations, [Result.getOrThrow(decision)]))
+ * const refusal = (decision: Result.Result<unknown, { readonly _tag: string }>) => Result.getOrThrow(Result.flip(decision))._tag
+ *
+ * const taken = perform({}, Transition.acquire({}, alice, seconds(0)))
+ * const renewed = perform(taken, Transition.renew(taken, alice, seconds(20)))
+ * perform(renewed, Transition.release(renewed, alice, seconds(40))) // => {}
+ *
+ * // Since the renewal it is valid until 50 s, and at 50 s too.
+ * refusal(Transition.expire(renewed, { lock }, seconds(50))) // => "AlreadyExists"
+ * refusal(Transition.renew(renewed, alice, seconds(51))) // => "NotFound"
+ * perform(renewed, Transition.expire(renewed, { lock }, seconds(51))) // => {}
+ * perform(renewed, Transition.break(renewed, { lock }, seconds(40))) // => {}
+ * ```
+ *
  * @since 0.1.0
  */
 import { Result } from "effect"
@@ -39,8 +68,9 @@ import type { Ttl } from "./Ttl.ts"
 
 /** Which lock. @category models @since 0.1.0 */
 export interface LockRequest {
+  /** The lock's name. */
   readonly lock: LockName.LockName
-  /** The object that carries the lock, in words: what errors call it. */
+  /** The object that carries the lock, in words: what errors call it. Without it they name the lock alone. */
   readonly resource?: string | undefined
 }
 
@@ -60,6 +90,7 @@ export interface RenewRequest extends OwnerRequest {
 
 /** Who wants which lock, and for how long. @category models @since 0.1.0 */
 export interface AcquireRequest extends OwnerRequest {
+  /** How long the record is valid from now on, in nanoseconds. */
   readonly ttl: Ttl
   /** For how long an expired lock is left alone, in nanoseconds. Default: 0, as in the Go library. */
   readonly takeoverDelayNanos?: bigint | undefined
@@ -67,14 +98,19 @@ export interface AcquireRequest extends OwnerRequest {
 
 /** An edit that leaves a record, and that record. @category models @since 0.1.0 */
 export interface RecordEdit extends AnnotationEdit {
+  /** The record's text. */
   readonly value: string
+  /** What that says. */
   readonly record: LockRecord.LockRecord
 }
 
 /** An edit that removes a record, and that record; none if it could not be read. @category models @since 0.1.0 */
 export interface RemovalEdit extends AnnotationEdit {
+  /** The text that is removed. */
   readonly expected: string
+  /** Nothing is left. */
   readonly value: undefined
+  /** What the removed text says; `undefined` if it cannot be read. */
   readonly removed: LockRecord.LockRecord | undefined
 }
 
@@ -118,7 +154,7 @@ const isTheirs = (request: OwnerRequest, record: LockRecord.LockRecord): boolean
   !isOwner(request, record) || (request.id !== undefined && record.id !== request.id)
 
 /**
- * Takes a lock that is free or expired.
+ * Takes a lock that is free or expired. Nobody who held it before is asked.
  *
  * Fails with `AlreadyExists` if the same owner holds it, with `OwnerMismatch` if another does.
  *
@@ -152,7 +188,21 @@ export const acquire = (
 /**
  * Takes several locks of one object, all or none of them. The first that cannot be taken is the refusal.
  *
- * Fails with `InvalidConfig` if a lock is named twice.
+ * Fails with `InvalidConfig` if a lock is named twice, and otherwise as {@link acquire} does: with `AlreadyExists` or `OwnerMismatch`.
+ *
+ * **Example** (Two locks, or none)
+ *
+ * ```ts
+ * import { LockName, Transition, Ttl } from "@kubelock/core"
+ * import { Result } from "effect"
+ *
+ * const ttl = Result.getOrThrow(Ttl.make())
+ * const requests = ["database", "cache"].map((name) => ({ lock: Result.getOrThrow(LockName.make(name)), owner: "alice", ttl }))
+ *
+ * const edits = Result.getOrThrow(Transition.acquireAll({}, requests, 0n))
+ * edits.map(({ key }) => key) // => ["kubelock.giantswarm.io/database", "kubelock.giantswarm.io/cache"]
+ * Result.isFailure(Transition.acquireAll({}, [...requests, ...requests], 0n)) // => true
+ * ```
  *
  * @category decisions
  * @since 0.1.0

@@ -35,7 +35,12 @@ export const maxTtlNanos = 9_223_372_036_854_775_807n
 
 const isTtl = (nanos: bigint): nanos is Ttl => nanos > 0n && nanos <= maxTtlNanos
 
-/** The TTL in nanoseconds, or `InvalidConfig`. @category constructors @since 0.1.0 */
+/**
+ * The TTL in nanoseconds, or `InvalidConfig`. Without a duration: {@link defaultTtl}. A number is milliseconds.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const make = (ttl: Duration.Input = defaultTtl): Result.Result<Ttl, InvalidConfig> => {
   const nanos = Option.getOrElse(Duration.toNanos(ttl), () => 0n)
   return isTtl(nanos)

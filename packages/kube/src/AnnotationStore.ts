@@ -40,11 +40,13 @@ export interface ObjectMetadata {
   readonly uid: string
   /** The store gives every write a higher one. */
   readonly resourceVersion: bigint
+  /** The empty map where there are none. */
   readonly annotations: AnnotationEdit.Annotations
 }
 
 /**
- * What became of an object: it is there, and like this (changed, or made again: then with another uid), or it was deleted.
+ * What became of an object: it is there, and like this (its `object`: changed, or made again, then with another uid), or it was deleted
+ * (by a write that has a `resourceVersion` of its own).
  *
  * @category models
  * @since 0.1.0
@@ -53,13 +55,27 @@ export type ObjectChange =
   | { readonly _tag: "Present"; readonly object: ObjectMetadata }
   | { readonly _tag: "Deleted"; readonly resourceVersion: bigint }
 
-/** The resourceVersion of a change: later ones have higher ones. @category getters @since 0.1.0 */
+/**
+ * The resourceVersion of a change: later ones have higher ones, as Kubernetes promises from 1.35 on (KEP-5504).
+ *
+ * **Example** (Of a deletion)
+ *
+ * ```ts
+ * import { resourceVersionOf } from "@kubelock/kube"
+ *
+ * resourceVersionOf({ _tag: "Deleted", resourceVersion: 42n }) // => 42n
+ * ```
+ *
+ * @category getters
+ * @since 0.1.0
+ */
 export const resourceVersionOf = (change: ObjectChange): bigint =>
   change._tag === "Present" ? change.object.resourceVersion : change.resourceVersion
 
 /**
- * A change to any part of an object, or a demand on it (`test`), as RFC 6902 has them. `path` and `from` are JSON pointers from the
- * top of the object: `/data/version`, `/metadata/labels/example.com~1team`.
+ * A change to any part of an object, or a demand on it, as RFC 6902 has them: an `op` (`test` is the demand), what is meant (`path`,
+ * `from`), and the `value` that shall be there, as JSON. `path` and `from` are JSON pointers from the top of the object, as RFC 6901
+ * has them: `/data/version`, `/metadata/labels/example.com~1team`.
  *
  * **Details**
  *
@@ -74,7 +90,35 @@ export type JsonPatchOperation =
   | { readonly op: "remove"; readonly path: string }
   | { readonly op: "move" | "copy"; readonly from: string; readonly path: string }
 
-/** Reads and edits the annotations of one object at a time. @category services @since 0.1.0 */
+/**
+ * Reads and edits the annotations of one object at a time.
+ *
+ * All fail with `KubeError` where the API server refuses or does not answer; `get` and `edit` with its reason `ResourceNotFound` where
+ * there is no such object, in memory too.
+ *
+ * **Example** (What was changed meanwhile)
+ *
+ * ```ts
+ * import { AnnotationStore, ResourceRef } from "@kubelock/kube"
+ * import { Effect, Stream } from "effect"
+ *
+ * const deploys = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
+ *
+ * const program = Effect.gen(function*() {
+ *   const store = yield* AnnotationStore
+ *   const { resourceVersion } = yield* store.get(deploys)
+ *   yield* store.edit(deploys, [{ key: "team", expected: undefined, value: "web" }])
+ *   const changes = yield* store.changes(deploys, resourceVersion).pipe(Stream.take(1), Stream.runCollect)
+ *   return { changes: changes.map(({ _tag }) => _tag), clockOffset: yield* store.clockOffset }
+ * })
+ *
+ * const seen = await Effect.runPromise(program.pipe(Effect.provide(AnnotationStore.layerMemory([deploys]))))
+ * seen // => { changes: ["Present"], clockOffset: undefined }
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
 export class AnnotationStore extends Context.Service<AnnotationStore, {
   /** The object as it is. */
   readonly get: (ref: ResourceRef.ResourceRef) => Effect.Effect<ObjectMetadata, KubeError>
@@ -107,7 +151,7 @@ export class AnnotationStore extends Context.Service<AnnotationStore, {
    * **Details**
    *
    * A connection that ends or falls silent is replaced by another, and nothing is lost by it. The stream fails where
-   * `RetryPolicy` gives up, and with `Forbidden` at once.
+   * `RetryPolicy` gives up, and at once with what is not tried again, as `Forbidden`.
    *
    * **Gotchas**
    *
@@ -146,10 +190,13 @@ export class AnnotationStore extends Context.Service<AnnotationStore, {
  * @since 0.1.0
  */
 export type MemoryObject = Schema.JsonObject & {
+  /** What names and versions the object, and its annotations. */
   readonly metadata: Schema.JsonObject & {
+    /** That of its `ResourceRef`. */
     readonly name: string
     /** Absent for a cluster-scoped object. */
     readonly namespace?: string
+    /** Another one after the object was deleted and made again. */
     readonly uid: string
     /** Decimal digits. */
     readonly resourceVersion: string
@@ -159,7 +206,7 @@ export type MemoryObject = Schema.JsonObject & {
 }
 
 /**
- * What an object has beside its metadata, as JSON: `{ data: { version: "1" } }`.
+ * What an object has beside its `metadata`, which must be absent here, as JSON: `{ data: { version: "1" } }`.
  *
  * @category models
  * @since 0.1.0
@@ -184,10 +231,13 @@ export type MemoryContent = Schema.JsonObject & { readonly metadata?: never }
  *   yield* store.edit(deploys, [{ key: "team", expected: "web", value: "web" }], [
  *     { op: "replace", path: "/data/version", value: "2" }
  *   ])
- *   return (yield* objects.get(deploys))?.["data"]
+ *   const after = yield* objects.get(deploys)
+ *   yield* objects.delete(deploys)
+ *   return [after?.["data"], yield* objects.get(deploys)]
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(AnnotationStore.layerMemory()))) // => { version: "2" }
+ * const seen = await Effect.runPromise(program.pipe(Effect.provide(AnnotationStore.layerMemory())))
+ * seen // => [{ version: "2" }, undefined]
  * ```
  *
  * **Gotchas**
@@ -200,13 +250,13 @@ export type MemoryContent = Schema.JsonObject & { readonly metadata?: never }
 export class MemoryObjects extends Context.Service<MemoryObjects, {
   /** The whole object as it is, or `undefined` where there is none. */
   readonly get: (ref: ResourceRef.ResourceRef) => Effect.Effect<MemoryObject | undefined>
-  /** Makes the object, or replaces its annotations and its content. */
+  /** Makes the object, or replaces its annotations and its content: both are empty unless given. It keeps its uid. */
   readonly put: (
     ref: ResourceRef.ResourceRef,
     annotations?: AnnotationEdit.Annotations,
     content?: MemoryContent
   ) => Effect.Effect<void>
-  /** Deletes the object, if it is there. */
+  /** Deletes the object, if it is there. Made again, it has another uid. */
   readonly delete: (ref: ResourceRef.ResourceRef) => Effect.Effect<void>
 }>()("@kubelock/kube/MemoryObjects") {}
 

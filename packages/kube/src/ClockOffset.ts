@@ -38,6 +38,10 @@
  * })
  * ClockOffset.certainMillis(second) // => 1_900
  * Math.round(ClockOffset.estimateMillis(second)) // => 1_951
+ *
+ * // An hour without an answer, in which the clocks may have drifted apart by 3.6 s: nothing is certain any more.
+ * const later = ClockOffset.fade(second, { wallMillis: 3_613_900, monotonicMillis: 3_601_900 })
+ * ClockOffset.certainMillis(later) // => 0
  * ```
  *
  * @since 0.1.0
@@ -63,7 +67,9 @@ export interface Sample {
 
 /** Between what bounds the offset lies. @category models @since 0.1.0 */
 export interface ClockOffset {
+  /** How far this machine's clock is ahead at least; negative if it may be behind. */
   readonly atLeastMillis: number
+  /** How far this machine's clock is ahead at most; negative if it is behind. */
   readonly atMostMillis: number
   /** For when this holds. */
   readonly readAt: ClockReading
@@ -76,7 +82,12 @@ const driftMillisPerMilli = 2 * 500e-6
 const dateResolutionMillis = 1_000
 const wallResolutionMillis = 1
 
-/** What is known after another answer. @category combinators @since 0.1.0 */
+/**
+ * What is known after another answer; `undefined` stands for nothing before. An answer that contradicts what was known replaces it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
 export const observe = (before: ClockOffset | undefined, sample: Sample): ClockOffset => {
   const said = offsetSaidBy(sample)
   if (before === undefined) return said
@@ -86,7 +97,14 @@ export const observe = (before: ClockOffset | undefined, sample: Sample): ClockO
   return atLeastMillis > atMostMillis ? said : { ...said, atLeastMillis, atMostMillis }
 }
 
-/** What is still known at a later time. @category combinators @since 0.1.0 */
+/**
+ * What is still known at a later time: an interval that is wider by a millisecond per second, at both ends.
+ *
+ * The rate of a clock that is kept by NTP is off by 500 ppm at most (`MAXFREQ` of the Linux kernel's `timex.h`), and there are two clocks.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
 export const fade = (offset: ClockOffset, now: ClockReading): ClockOffset => {
   const driftMillis = driftMillisPerMilli * elapsedMillis(offset.readAt, now)
   return {

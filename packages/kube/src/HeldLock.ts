@@ -48,10 +48,44 @@ import type { KubeError } from "./KubeError.ts"
 import type { LockLost, OperationsRefused } from "./ManagedLockError.ts"
 import type { ResourceRef } from "./ResourceRef.ts"
 
-/** The lock that the section at hand holds; of several, the innermost. @category services @since 0.1.0 */
+/**
+ * The lock that the section at hand holds; of several, the innermost.
+ *
+ * **Example** (A lock that is held until a scope is closed)
+ *
+ * ```ts
+ * import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
+ * import { Duration, Effect, Layer } from "effect"
+ *
+ * const resource = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
+ *
+ * const program = Effect.gen(function*() {
+ *   const lock = yield* KubeLock.make({ resource, name: "helm", owner: "alice", ttl: "30 seconds" })
+ *   const held = yield* lock.acquire
+ *   // Nobody interrupts this but us.
+ *   const done = yield* Effect.raceFirst(Effect.succeed("deployed"), held.lost)
+ *   yield* held.renew
+ *   const { owner } = yield* held.record
+ *   const before = [yield* held.isHeld, Duration.isGreaterThan(yield* held.remaining, Duration.seconds(10))]
+ *   yield* held.release
+ *   return [done, owner, ...before, yield* held.isHeld]
+ * })
+ *
+ * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))
+ *
+ * const seen = await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layer)))
+ * seen // => ["deployed", "alice", true, true, false]
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
 export class HeldLock extends Context.Service<HeldLock, {
+  /** The object that carries the lock. */
   readonly resource: ResourceRef
+  /** The lock's name on it. */
   readonly name: LockName.LockName
+  /** Who holds it, for people and for Go programs. */
   readonly owner: string
   /**
    * Unique to this acquisition, and in the record on the object. Sections that take over from one another within a process share
@@ -66,9 +100,13 @@ export class HeldLock extends Context.Service<HeldLock, {
   readonly isHeld: Effect.Effect<boolean>
   /** For how long it is held for certain if no renewal succeeds any more; zero if it is lost or released. */
   readonly remaining: Effect.Effect<Duration.Duration>
-  /** Fails when the lock is lost, and not before; never succeeds. Releasing a lock is not losing it. */
+  /** Fails with `LockLost` when the lock is lost, and not before; never succeeds. Releasing a lock is not losing it. */
   readonly lost: Effect.Effect<never, LockLost>
-  /** Renews now. That happens by itself; this is for a section that is about to do what takes long and cannot be interrupted. */
+  /**
+   * Renews now. That happens by itself; this is for a section that is about to do what takes long and cannot be interrupted.
+   *
+   * Fails with `LockLost` if the lock is lost, or released, and with `KubeError` if it could not be renewed but may still be held.
+   */
   readonly renew: Effect.Effect<void, LockLost | KubeError>
   /**
    * Gives the lock back before the section ends, and does nothing if it is lost or given back already. What could not be

@@ -9,8 +9,8 @@
  *
  * **Gotchas**
  *
- * It is read from the context of whoever calls `acquire` or `release`, each time: provide another to the program, not to the
- * layer of `KubeLock`.
+ * It is read from the context of whoever calls `acquire`, `release` or `KubeLock.make`, each time: provide another to the program,
+ * not to the layer of `KubeLock`.
  *
  * **Example** (A program that names its owner once)
  *
@@ -53,7 +53,27 @@ export const Identity: Context.Reference<Identity> = Context.Reference<Identity>
 export const withOwner = (owner: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(Identity, (identity) => Effect.provideService(self, Identity, { ...identity, owner }))
 
-/** An `id` that no other acquisition has. @category constructors @since 0.1.0 */
+/**
+ * An `id` that no other acquisition has: the process, a hyphen, and chance.
+ *
+ * **Example** (Whose acquisition it is)
+ *
+ * ```ts
+ * import { Identity, Turns } from "@kubelock/kube"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const { owner, process } = yield* Identity.Identity
+ *   const id = yield* Identity.nextAcquisitionId
+ *   return Turns.processOf({ owner, id }) === process
+ * })
+ *
+ * await Effect.runPromise(program) // => true
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const nextAcquisitionId: Effect.Effect<string> = Effect.zipWith(
   Identity,
   randomText,

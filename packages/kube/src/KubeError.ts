@@ -17,8 +17,8 @@
  * **Example** (Waiting as long as the server asks for)
  *
  * ```ts
+ * import { KubeError } from "@kubelock/kube"
  * import { Duration, Effect } from "effect"
- * import { KubeError } from "@kubelock/kube/KubeError"
  *
  * const refused = Effect.fail(KubeError.fromResponse(
  *   { method: "GET", path: "/api/v1/namespaces/default/configmaps/locks" },
@@ -29,6 +29,48 @@
  *   Effect.catchReason("KubeError", "Throttled", ({ retryAfterMillis = 1_000 }) => Effect.succeed(retryAfterMillis)),
  *   Effect.map((millis) => Duration.millis(millis))
  * )
+ *
+ * await Effect.runPromise(pause) // => Duration.seconds(2)
+ * ```
+ *
+ * **Example** (Which reason an answer is)
+ *
+ * ```ts
+ * import * as Kube from "@kubelock/kube"
+ *
+ * const request = { method: "PATCH", path: "/api/v1/namespaces/default/configmaps/locks" }
+ * const answered = (status: number) => Kube.KubeError.fromResponse(request, { status, headers: {}, body: "" })
+ *
+ * Kube.isUnauthorized(answered(401)) // => true
+ * Kube.isForbidden(answered(403)) // => true
+ * Kube.isResourceNotFound(answered(404)) // => true
+ * Kube.isConflict(answered(409)) // => true
+ * Kube.isInvalid(answered(422)) // => true
+ * Kube.isThrottled(answered(429)) // => true
+ * Kube.isUnavailable(answered(503)) // => true
+ * Kube.isTimeout(answered(504)) // => true
+ * ```
+ *
+ * **Example** (Which reasons leave it open whether a write was made)
+ *
+ * ```ts
+ * import * as Kube from "@kubelock/kube"
+ *
+ * const message = "why, and what to do"
+ * const reasons = [
+ *   new Kube.Conflict({ message }),
+ *   new Kube.ResourceNotFound({ missing: "Object", message }),
+ *   new Kube.Forbidden({ message }),
+ *   new Kube.Unauthorized({ message }),
+ *   new Kube.Invalid({ status: 422, causes: [], message }),
+ *   new Kube.Throttled({ retryAfterMillis: 2_000, message }),
+ *   new Kube.Unavailable({ outcomeUnknown: true, message }),
+ *   new Kube.Timeout({ outcomeUnknown: true, message })
+ * ]
+ *
+ * const path = "/api/v1/namespaces/default/configmaps/locks"
+ * const errors = reasons.map((reason) => new Kube.KubeError({ method: "PATCH", path, reason }))
+ * errors.filter(({ outcomeUnknown }) => outcomeUnknown).map(({ reason }) => reason._tag) // => ["Unavailable", "Timeout"]
  * ```
  *
  * @since 0.1.0
@@ -49,7 +91,8 @@ export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
 
 /**
  * HTTP 404. `missing` tells an object that does not exist from a resource type that the server does not know: a
- * CustomResourceDefinition that is not installed, or a wrong group, version or plural.
+ * CustomResourceDefinition that is not installed, or a wrong group, version or plural. A server's 404 names the object in its details,
+ * or names nothing.
  *
  * @category reasons
  * @since 0.1.0
@@ -86,13 +129,16 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
  * @since 0.1.0
  */
 export const InvalidCause = Schema.Struct({
+  /** The path of the field at fault, as `metadata.annotations`; empty if the server did not say. */
   field: Schema.String,
+  /** In a word, as `FieldValueTooLong`; empty if the server did not say. */
   reason: Schema.String,
+  /** In words. */
   message: Schema.String
 })
 
 /**
- * One thing that the server found wrong with a request.
+ * What the schema {@link InvalidCause} holds.
  *
  * @category models
  * @since 0.1.0
@@ -111,7 +157,9 @@ export type InvalidCause = typeof InvalidCause.Type
  * @since 0.1.0
  */
 export class Invalid extends Schema.TaggedError<Invalid>()("Invalid", {
+  /** The HTTP status code. */
   status: Schema.Int,
+  /** All that was found wrong, of many the first ten; empty if the server named nothing. */
   causes: Schema.Array(InvalidCause),
   message: Schema.String
 }) {}
@@ -131,7 +179,8 @@ export class Throttled extends Schema.TaggedError<Throttled>()("Throttled", {
  * No usable answer: the connection failed, HTTP 5xx, or something answered that is no Kubernetes API server.
  *
  * `outcomeUnknown` is `false` if the request was never sent, as when the connection was refused or the server's
- * certificate was not trusted.
+ * certificate was not trusted, and if it was redirected, which is not followed. `retryAfterMillis` is how long the server asks to
+ * wait, in milliseconds, if it said.
  *
  * @category reasons
  * @since 0.1.0
@@ -145,7 +194,8 @@ export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable"
 /**
  * No complete answer in time: this side gave up, or the server said so (HTTP 408, 504).
  *
- * `outcomeUnknown` is `false` if time ran out before the request was sent.
+ * `outcomeUnknown` is `false` if time ran out before the request was sent. `retryAfterMillis` is how long the server asks to wait,
+ * in milliseconds, if it said.
  *
  * @category reasons
  * @since 0.1.0
@@ -157,7 +207,7 @@ export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
 }) {}
 
 /**
- * Why a request failed.
+ * Why a request failed: one of the eight reasons, as a schema.
  *
  * @category reasons
  * @since 0.1.0
@@ -174,7 +224,7 @@ export const KubeErrorReason = Schema.Union([
 ])
 
 /**
- * Why a request failed.
+ * What the schema {@link KubeErrorReason} holds: tell them apart by `_tag`, or with `Effect.catchReason`.
  *
  * @category reasons
  * @since 0.1.0
@@ -186,13 +236,34 @@ export type KubeErrorReason = typeof KubeErrorReason.Type
  *
  * It never carries credentials, nor the body of the request.
  *
+ * **Example** (What an error says of a write)
+ *
+ * ```ts
+ * import { KubeError } from "@kubelock/kube"
+ *
+ * const error = KubeError.fromResponse(
+ *   { method: "PATCH", path: "/api/v1/namespaces/prod/configmaps/deploys" },
+ *   { status: 503, headers: { "retry-after": "2" }, body: "" }
+ * )
+ * error.outcomeUnknown // => true
+ * error.retryAfterMillis // => 2_000
+ *
+ * const purposeful = error.withPurpose(`acquire lock "helm"`).withLostAnswer()
+ * purposeful.message.startsWith(`Could not acquire lock "helm": The API server failed to answer`) // => true
+ * purposeful.message.includes("An earlier write got no answer") // => true
+ * ```
+ *
  * @category errors
  * @since 0.1.0
  */
 export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
+  /** The request's method, as `PATCH`. */
   method: Schema.String,
+  /** The request's path, without the query. */
   path: Schema.String,
+  /** The HTTP status code; absent where there was no answer. */
   status: Schema.optionalKey(Schema.Int),
+  /** Why it failed: one of the eight of this module. */
   reason: KubeErrorReason,
   /** What the request was for, as `acquire lock "helm" as "alice"`. */
   purpose: Schema.optionalKey(Schema.String),
@@ -202,8 +273,9 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
   /**
    * The error for an answer that is no success: any status that is not 2xx, and a 2xx whose body cannot be read.
    *
-   * Header names are lower case. `Retry-After` is read as seconds, or as a date counted from the answer's own `Date`.
+   * Header names are lower case. `Retry-After` is read as seconds, or as a date counted from the answer's own `Date` (RFC 9110).
    *
+   * @category constructors
    * @since 0.1.0
    */
   static fromResponse(request: KubeErrorRequest, response: KubeErrorResponse): KubeError {
@@ -221,8 +293,9 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
   }
 
   /**
-   * The same error, saying what the request was for.
+   * The same error, saying what the request was for: `could not` stands before it.
    *
+   * @category combinators
    * @since 0.1.0
    */
   withPurpose(purpose: string): KubeError {
@@ -230,8 +303,9 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
   }
 
   /**
-   * The same error, saying that an earlier write got no answer.
+   * The same error, saying that an earlier write got no answer: `outcomeUnknown` is then true, whatever this request was.
    *
+   * @category combinators
    * @since 0.1.0
    */
   withLostAnswer(): KubeError {
@@ -243,6 +317,7 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
    *
    * A GET writes nothing, but may have been the vain attempt to find out about an earlier write.
    *
+   * @category getters
    * @since 0.1.0
    */
   get outcomeUnknown(): boolean {
@@ -253,6 +328,7 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
   /**
    * How long the server asks to wait before the next try, in milliseconds, if it said.
    *
+   * @category getters
    * @since 0.1.0
    */
   get retryAfterMillis(): number | undefined {
@@ -267,9 +343,11 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
  * @since 0.1.0
  */
 export interface KubeErrorRequest {
+  /** As `PATCH`. */
   readonly method: string
+  /** Without the query. */
   readonly path: string
-  /** Tells a watch from a list. */
+  /** Tells a watch from a list. Absent where the request had none. */
   readonly query?: Readonly<Record<string, string>> | undefined
 }
 
@@ -280,8 +358,11 @@ export interface KubeErrorRequest {
  * @since 0.1.0
  */
 export interface KubeErrorResponse {
+  /** The HTTP status code. */
   readonly status: number
+  /** By names in lower case. */
   readonly headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+  /** Whatever it is: a Kubernetes Status, or a proxy's page. */
   readonly body: string
 }
 

@@ -67,7 +67,67 @@ import * as ResourceRef from "./ResourceRef.ts"
 
 type Refused = InvalidConfig | MalformedRecord | KubeError
 
-/** Takes, renews, gives back and shows locks, one attempt each. @category services @since 0.1.0 */
+/**
+ * Takes, renews, gives back and shows locks, one attempt each.
+ *
+ * All fail with `InvalidConfig` if what is given cannot work, and then nothing is sent; and with `KubeError` where the API server
+ * refuses, or fails for longer than the `RetryPolicy` says, or where there is no such object (`ResourceNotFound`). What decides on a
+ * lock (`acquire`, `renew`, `release` and the like) fails with `MalformedRecord` if its annotation is no record: `break` removes it,
+ * nothing else will.
+ *
+ * **Example** (Several locks of one object, looked at and broken)
+ *
+ * ```ts
+ * import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
+ * import { Effect, Layer } from "effect"
+ *
+ * const resource = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
+ *
+ * const program = Effect.gen(function*() {
+ *   const locks = yield* KubeLock
+ *   const [database, cache] = yield* locks.acquireAll({ resource, names: ["database", "cache"], owner: "alice" })
+ *   const renewed = yield* locks.renew(database!)
+ *   const held = (yield* locks.list(resource)).map(({ name, owner }) => `${name} by ${owner}`)
+ *   yield* locks.break({ resource, name: "cache" })
+ *   // Of the two only one is there to be released.
+ *   const error = yield* Effect.flip(locks.releaseAll([renewed, cache!]))
+ *   const { state } = yield* locks.inspect({ resource, name: "database" })
+ *   return [...held, error._tag, state._tag]
+ * })
+ *
+ * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))
+ *
+ * const seen = await Effect.runPromise(program.pipe(Effect.provide(layer)))
+ * seen // => ["cache by alice", "database by alice", "NotFound", "Free"]
+ * ```
+ *
+ * **Example** (Managed locks for a service that has a `KubeLock` already)
+ *
+ * ```ts
+ * import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
+ * import { Effect, Layer } from "effect"
+ *
+ * const resource = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
+ *
+ * const makeDeployer = Effect.gen(function*() {
+ *   const locks = yield* KubeLock
+ *   const helm = yield* locks.make({ resource, name: "helm" })
+ *   const everything = yield* locks.makeAll([{ resource, name: "helm" }, { resource, name: "database" }])
+ *   return {
+ *     deploy: helm.withLock(Effect.succeed("deployed")),
+ *     migrate: everything.withLocks(Effect.succeed("migrated"))
+ *   }
+ * })
+ *
+ * const program = Effect.flatMap(makeDeployer, ({ deploy, migrate }) => Effect.all([deploy, migrate]))
+ * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(layer))) // => ["deployed", "migrated"]
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
 export class KubeLock extends Context.Service<KubeLock, {
   /**
    * Takes the lock if it is free or expired.
@@ -75,7 +135,11 @@ export class KubeLock extends Context.Service<KubeLock, {
    * Fails with `AlreadyExists` if the same owner holds it and with `OwnerMismatch` if another does.
    */
   readonly acquire: (options: AcquireOptions) => Effect.Effect<Lease, AlreadyExists | OwnerMismatch | Refused>
-  /** Takes several locks of one object, all or none, in one request. */
+  /**
+   * Takes several locks of one object, all or none, in one request. Their leases come in the order of the names.
+   *
+   * Fails with `AlreadyExists` or `OwnerMismatch` for the first that cannot be taken.
+   */
   readonly acquireAll: (
     options: AcquireAllOptions
   ) => Effect.Effect<ReadonlyArray<Lease>, AlreadyExists | OwnerMismatch | Refused>
@@ -92,9 +156,14 @@ export class KubeLock extends Context.Service<KubeLock, {
    * else has it.
    */
   readonly release: (held: Lease | OwnerTarget) => Effect.Effect<void, NotFound | OwnerMismatch | Refused>
-  /** Gives back several locks of one object in one request. If some are lost already, the others are released all the same. */
+  /**
+   * Gives back several locks of one object in one request. If some are lost already, the others are released all the same.
+   *
+   * Fails with `NotFound` or `OwnerMismatch` for the first that was lost, after the others are released; with `InvalidConfig`, and
+   * releases nothing, if they are of several objects or two of them are of one lock.
+   */
   readonly releaseAll: (leases: ReadonlyArray<Lease>) => Effect.Effect<void, NotFound | OwnerMismatch | Refused>
-  /** The lock as it is now: who has it, since when, until when. Changes nothing. */
+  /** The lock as it is now: who has it, since when, until when. Changes nothing. A free lock is no failure. */
   readonly inspect: (target: LockTarget) => Effect.Effect<LockInfo, InvalidConfig | KubeError>
   /** Every lock on an object, free ones excepted, in the order of their names. Changes nothing. */
   readonly list: (
@@ -106,12 +175,22 @@ export class KubeLock extends Context.Service<KubeLock, {
    * Fails with `NotFound` if there is none. **The holder is not asked**: make sure that it is dead, or can bear it.
    */
   readonly break: (target: LockTarget) => Effect.Effect<LockInfo, NotFound | InvalidConfig | KubeError>
-  /** See the static `make`. */
+  /** As the static `make`, for whoever has the service already. Fails with `InvalidConfig` alone. */
   readonly make: (options: ManagedLockOptions) => Effect.Effect<ManagedLock, InvalidConfig>
-  /** See the static `makeAll`. */
+  /** As the static `makeAll`, for whoever has the service already. Fails with `InvalidConfig` alone. */
   readonly makeAll: (options: ReadonlyArray<ManagedLockOptions>) => Effect.Effect<ManagedLocks, InvalidConfig>
 }>()("@kubelock/kube/KubeLock") {
-  /** Locks over any store. @category layers @since 0.1.0 */
+  /**
+   * Locks over any store: that of a cluster (`KubeAnnotationStore.layer`), or one in memory (`AnnotationStore.layerMemory`).
+   *
+   * **Gotchas**
+   *
+   * What keeps managed locks lives in this layer. When it ends, they are lost to sections that still work: provide it to the whole
+   * program.
+   *
+   * @category layers
+   * @since 0.1.0
+   */
   static readonly layer: Layer.Layer<KubeLock, never, AnnotationStore> = Layer.effect(
     KubeLock,
     Effect.suspend(() => make)
@@ -122,6 +201,21 @@ export class KubeLock extends Context.Service<KubeLock, {
    * request.
    *
    * Fails with `InvalidConfig` if an option cannot work, alone or beside the others.
+   *
+   * **Example** (Options that do not go together)
+   *
+   * ```ts
+   * import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
+   * import { Effect, Layer } from "effect"
+   *
+   * const resource = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
+   * const make = KubeLock.make({ resource, name: "helm", ttl: "10 seconds", renewEvery: "20 seconds" })
+   *
+   * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))
+   *
+   * const error = await Effect.runPromise(Effect.flip(make).pipe(Effect.provide(layer)))
+   * error.field // => "renewEvery"
+   * ```
    *
    * @category constructors
    * @since 0.1.0
@@ -144,6 +238,24 @@ export class KubeLock extends Context.Service<KubeLock, {
    * **Gotchas**
    *
    * A section under some locks that asks for further ones leaves that order: two such sections can wait for each other for ever.
+   *
+   * **Example** (Locks on two objects)
+   *
+   * ```ts
+   * import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
+   * import { Effect, Layer } from "effect"
+   *
+   * const [eu, us] = ["eu", "us"].map((name) => ResourceRef.configMap({ namespace: "prod", name }))
+   *
+   * const program = Effect.gen(function*() {
+   *   const locks = yield* KubeLock.makeAll([{ resource: eu!, name: "helm" }, { resource: us!, name: "helm" }])
+   *   return yield* Effect.succeed("deployed everywhere").pipe(locks.withLocks)
+   * })
+   *
+   * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([eu!, us!])))
+   *
+   * await Effect.runPromise(program.pipe(Effect.provide(layer))) // => "deployed everywhere"
+   * ```
    *
    * @category constructors
    * @since 0.1.0

@@ -18,17 +18,25 @@
  * - The certificate of the server is always verified, unless the kubeconfig itself says `insecure-skip-tls-verify: true`.
  * - The context that was current when the layer was built stays in use, whatever the kubeconfig says later.
  *
- * **Example** (Asking for the server's version)
+ * **Example** (A request, and a watch)
  *
  * ```ts
- * import { Effect } from "effect"
- * import { KubeTransport } from "@kubelock/kube/KubeTransport"
+ * import { KubeTransport } from "@kubelock/kube"
+ * import { KubeApiServer } from "@kubelock/testing"
+ * import { Effect, Layer, Stream } from "effect"
  *
- * const version = Effect.gen(function*() {
+ * const program = Effect.gen(function*() {
  *   const transport = yield* KubeTransport
- *   const { body } = yield* transport.request({ method: "GET", path: "/version" })
- *   return body
- * }).pipe(Effect.provide(KubeTransport.layer({ context: "staging", requestTimeout: "5 seconds" })))
+ *   const { body } = yield* transport.request({ method: "GET", path: "/readyz" })
+ *   const watch = transport.stream({ method: "GET", path: "/api/v1/namespaces", query: { watch: "true" } })
+ *   const [line] = yield* watch.pipe(Stream.take(1), Stream.runCollect)
+ *   return [body, JSON.parse(line!).type]
+ * })
+ *
+ * // On a cluster: KubeTransport.layer({ context: "staging", requestTimeout: "5 seconds" })
+ * const layer = Layer.unwrap(Effect.map(KubeApiServer, ({ kubeconfig }) => KubeTransport.layerText(kubeconfig)))
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(layer), Effect.provide(KubeApiServer.layer()))) // => ["ok", "ADDED"]
  * ```
  *
  * @since 0.1.0
@@ -45,12 +53,15 @@ import type { KubeError } from "./KubeError.ts"
  * @since 0.1.0
  */
 export interface KubeRequest {
+  /** What shall be done. All but GET are writes: the server is told how long it has. */
   readonly method: "GET" | "PATCH" | "POST" | "PUT" | "DELETE"
   /** From the server's root, beginning with `/api`, `/apis` or the like; no query. */
   readonly path: string
+  /** The query's parameters, not yet encoded. Default: none. */
   readonly query?: Readonly<Record<string, string>>
-  /** `Accept` is `application/json` unless given. A `body` needs its `Content-Type`. */
+  /** Default: `Accept: application/json`, which one of your own replaces. A `body` needs its `Content-Type`. */
   readonly headers?: Readonly<Record<string, string>>
+  /** What is sent, as text. Default: nothing. */
   readonly body?: string
 }
 
@@ -61,7 +72,9 @@ export interface KubeRequest {
  * @since 0.1.0
  */
 export interface KubeResponse {
+  /** The HTTP status code: 2xx. */
   readonly status: number
+  /** The whole of it, as text. */
   readonly body: string
   /** The server's clock (the `Date` header), in milliseconds since 1970, to the second; `undefined` if it did not say. */
   readonly dateMillis: number | undefined
@@ -130,18 +143,30 @@ export const RequestTimeout: Context.Reference<Duration.Duration> = Context.Refe
 /**
  * Sends requests to one API server.
  *
- * Every layer fails with `InvalidConfig` if the kubeconfig cannot be read or does not hold together. None of them sends a
- * request, or runs an exec plugin, before the first request is made.
+ * Every layer fails with `InvalidConfig` if the kubeconfig cannot be read or does not hold together, or an option cannot work. None of
+ * them sends a request, or runs an exec plugin, before the first request is made.
+ *
+ * **Example** (Where the configuration comes from)
+ *
+ * ```ts
+ * import { KubeTransport } from "@kubelock/kube"
+ *
+ * export const asKubectl = KubeTransport.layer()
+ * export const ofFile = KubeTransport.layerFile("/etc/deploys/kubeconfig", { context: "staging" })
+ * export const inPod = KubeTransport.layerInCluster({ userAgent: "deploys/5.3.0" })
+ * ```
  *
  * @category services
  * @since 0.1.0
  */
 export class KubeTransport extends Context.Service<KubeTransport, {
-  /** Sends the request and reads the whole answer. Any status other than 2xx, and an answer of more than 8 MiB, are failures. */
+  /**
+   * Sends the request and reads the whole answer. Any status other than 2xx, and an answer of more than 8 MiB, are failures: `KubeError`.
+   */
   readonly request: (request: KubeRequest) => Effect.Effect<KubeResponse, KubeError>
   /**
    * Sends the request and reads the answer line by line for as long as it lasts, as a watch's. Any status other than 2xx, a
-   * connection that breaks and a line of more than 8 MiB are failures.
+   * connection that breaks and a line of more than 8 MiB are failures: `KubeError`.
    *
    * Once the answer has begun, silence is not limited here. The connection is closed when the stream ends, whatever ends it;
    * while nobody takes lines, nothing more is read from it.
@@ -149,7 +174,8 @@ export class KubeTransport extends Context.Service<KubeTransport, {
   readonly stream: (request: KubeRequest) => Stream.Stream<string, KubeError>
 }>()("@kubelock/kube/KubeTransport") {
   /**
-   * As kubectl finds its configuration: the files in `$KUBECONFIG`, or `~/.kube/config`, or the Pod's service account.
+   * As kubectl finds its configuration: the files in `$KUBECONFIG`, or `~/.kube/config`, or the Pod's service account. Fails with
+   * `InvalidConfig`.
    *
    * @category layers
    * @since 0.1.0
@@ -159,7 +185,7 @@ export class KubeTransport extends Context.Service<KubeTransport, {
   }
 
   /**
-   * One kubeconfig file.
+   * One kubeconfig file. Relative paths in it start from its folder. Fails with `InvalidConfig`.
    *
    * @category layers
    * @since 0.1.0
@@ -169,7 +195,7 @@ export class KubeTransport extends Context.Service<KubeTransport, {
   }
 
   /**
-   * A kubeconfig given as text. Relative paths in it start from the working directory.
+   * A kubeconfig given as text. Relative paths in it start from the working directory. Fails with `InvalidConfig`.
    *
    * @category layers
    * @since 0.1.0
@@ -179,7 +205,7 @@ export class KubeTransport extends Context.Service<KubeTransport, {
   }
 
   /**
-   * The service account of the Pod that this process runs in.
+   * The service account of the Pod that this process runs in. Fails with `InvalidConfig` where there is none.
    *
    * @category layers
    * @since 0.1.0

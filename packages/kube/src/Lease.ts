@@ -20,34 +20,39 @@ import type { LockName, LockRecord, LockState } from "@kubelock/core"
 import type { Duration } from "effect"
 import type * as ResourceRef from "./ResourceRef.ts"
 
-/** Which lock. @category models @since 0.1.0 */
+/** Which lock, on which object. @category models @since 0.1.0 */
 export interface LockTarget {
+  /** The object that carries the lock. */
   readonly resource: ResourceRef.ResourceRef
   /** The lock's name: see `LockName` of `@kubelock/core`. */
   readonly name: string
 }
 
-/** Whose lock. @category models @since 0.1.0 */
+/** Which lock, and whose. @category models @since 0.1.0 */
 export interface OwnerTarget extends LockTarget {
   /** Any string of at most 262,144 characters, also the empty one. Default: this process's own, see `Identity`. */
   readonly owner?: string | undefined
 }
 
-/** What is wanted. @category models @since 0.1.0 */
+/** Which lock is wanted, for whom, and for how long. @category models @since 0.1.0 */
 export interface AcquireOptions extends OwnerTarget {
-  /** How long the lock is valid if it is not renewed. Default: 5 minutes. */
+  /** How long the lock is valid if it is not renewed. A number is milliseconds. Default: 5 minutes, as in the Go library. */
   readonly ttl?: Duration.Input | undefined
 }
 
-/** What is wanted, of one object. @category models @since 0.1.0 */
+/** Which locks of one object are wanted, for whom, and for how long. @category models @since 0.1.0 */
 export interface AcquireAllOptions extends Omit<AcquireOptions, "name"> {
+  /** The locks' names, none of them twice. For none at all nothing is sent. */
   readonly names: ReadonlyArray<string>
 }
 
 /** A lock that was acquired, as of its last renewal: frozen as it comes from `KubeLock`. @category models @since 0.1.0 */
 export interface Lease {
+  /** The object that carries the lock. */
   readonly resource: ResourceRef.ResourceRef
+  /** The lock's name on it. */
   readonly name: LockName.LockName
+  /** Who holds it. */
   readonly owner: string
   /** Unique to this acquisition; renewals keep it. */
   readonly id: string
@@ -62,8 +67,11 @@ export interface Lease {
 
 /** What there is to see of a lock. @category models @since 0.1.0 */
 export interface LockInfo {
+  /** The object that carries the lock. */
   readonly resource: ResourceRef.ResourceRef
+  /** The lock's name on it. */
   readonly name: LockName.LockName
+  /** `Free`, `Held`, `Expired` or `Malformed`, with what the annotation says, when it was read. */
   readonly state: LockState.LockState
   /** Absent where there is no record, or none that can be read. */
   readonly owner?: string

@@ -17,6 +17,29 @@
  * await Effect.runPromise(held) // => 0
  * ```
  *
+ * **Example** (What a lock's life adds to them)
+ *
+ * ```ts
+ * import { LockMetrics } from "@kubelock/kube"
+ * import { Duration, Effect, Metric } from "effect"
+ *
+ * const life = Effect.gen(function*() {
+ *   yield* LockMetrics.acquired("acquired")
+ *   yield* LockMetrics.waited(Duration.seconds(2))
+ *   yield* LockMetrics.holding
+ *   yield* LockMetrics.renewed(true)
+ *   // Somebody else has changed the object: they took the lock, by whose clock it had expired.
+ *   yield* LockMetrics.conflicted
+ *   yield* LockMetrics.lost("TakenOver")
+ *   yield* LockMetrics.heldFor(Duration.seconds(20))
+ *   const { sum } = yield* Metric.value(LockMetrics.holdSeconds)
+ *   return { sum, held: (yield* Metric.value(LockMetrics.held)).value }
+ * })
+ *
+ * // With metrics of its own: those of the process are left alone.
+ * await Effect.runPromise(Effect.provideService(life, Metric.MetricRegistry, new Map())) // => { sum: 20, held: 0 }
+ * ```
+ *
  * @since 0.1.0
  */
 import { Duration, Effect, Metric } from "effect"
@@ -25,7 +48,13 @@ import type { LossReason } from "./ManagedLockError.ts"
 // From a millisecond to about nine hours, each bucket twice the one before.
 const boundaries = Metric.exponentialBoundaries({ start: 0.001, factor: 2, count: 26 })
 
-/** How attempts to get a lock have ended. @category models @since 0.1.0 */
+/**
+ * How attempts to get a lock have ended: it was `acquired`, or `handed over` by another fiber of this process; it was `unavailable` to
+ * who would not wait; waiting `timed out`, was `interrupted`, or `failed`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type AcquisitionOutcome = "acquired" | "handed over" | "unavailable" | "timed out" | "interrupted" | "failed"
 
 /** Acquisitions of managed locks, by `outcome`: see {@link AcquisitionOutcome}. @category metrics @since 0.1.0 */
@@ -97,27 +126,32 @@ const by = (metric: Metric.Metric<number, Metric.CounterState<number>>, attribut
   }
 }
 
-/** An acquisition has ended. @category combinators @since 0.1.0 */
+/** An acquisition has ended: counts {@link acquisitions}. @category combinators @since 0.1.0 */
 export const acquired: (outcome: AcquisitionOutcome) => Effect.Effect<void> = by(acquisitions, "outcome")
 
 const byRenewal = by(renewals, "outcome")
 
-/** A renewal has ended. @category combinators @since 0.1.0 */
+/** A renewal has ended: counts {@link renewals}. @category combinators @since 0.1.0 */
 export const renewed = (isRenewed: boolean): Effect.Effect<void> => byRenewal(isRenewed ? "renewed" : "failed")
 
-/** A lock was lost. @category combinators @since 0.1.0 */
+/** A lock was lost: counts {@link losses}. @category combinators @since 0.1.0 */
 export const lost: (reason: LossReason["_tag"]) => Effect.Effect<void> = by(losses, "reason")
 
-/** A write was refused. @category combinators @since 0.1.0 */
+/** A write was refused: counts {@link conflicts}. @category combinators @since 0.1.0 */
 export const conflicted: Effect.Effect<void> = Metric.update(conflicts, 1)
 
-/** Somebody got a lock, after this time. @category combinators @since 0.1.0 */
+/** Somebody got a lock, after this time: measures {@link waitSeconds}. @category combinators @since 0.1.0 */
 export const waited = (time: Duration.Duration): Effect.Effect<void> =>
   Metric.update(waitSeconds, Duration.toSeconds(time))
 
-/** Somebody has a lock. @category combinators @since 0.1.0 */
+/** Somebody has a lock: {@link held} is one more, until {@link heldFor}. @category combinators @since 0.1.0 */
 export const holding: Effect.Effect<void> = Metric.modify(held, 1)
 
-/** Somebody has a lock no more, after this time. @category combinators @since 0.1.0 */
+/**
+ * Somebody has a lock no more, after this time: {@link held} is one less, and {@link holdSeconds} measures it.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
 export const heldFor = (time: Duration.Duration): Effect.Effect<void> =>
   Effect.andThen(Metric.modify(held, -1), Metric.update(holdSeconds, Duration.toSeconds(time)))

@@ -46,10 +46,16 @@ import type { LockLost, WaitTimeout } from "./ManagedLockError.ts"
 import type { ResourceRef } from "./ResourceRef.ts"
 import type { RetryPolicy } from "./RetryPolicy.ts"
 
-/** How a lock is waited for and kept. @category options @since 0.1.0 */
+/**
+ * How a lock is waited for and kept. Durations are Effect's: `"30 seconds"`, or a number of milliseconds.
+ *
+ * @category options
+ * @since 0.1.0
+ */
 export interface ManagedLockOptions extends OwnerTarget {
   /**
-   * How long the record is valid without a renewal: after a crash, others wait for so long. At least 100 ms. Default: 30 seconds.
+   * How long the record is valid without a renewal: after a crash, others wait for so long. At least 100 ms. Default: 30 seconds,
+   * shorter than the 5 minutes of a single attempt, since this one is renewed.
    */
   readonly ttl?: Duration.Input | undefined
   /**
@@ -70,13 +76,13 @@ export interface ManagedLockOptions extends OwnerTarget {
    */
   readonly safetyMargin?: Duration.Input | undefined
   /**
-   * How long an expired lock of somebody else is left alone. Protects from clocks that are apart, also where the holder is a Go
-   * program, which knows no margin. Default: 0, as in the Go library.
+   * How long an expired lock is left alone, whoever had it. Protects from clocks that are apart, also where the holder is a Go
+   * program, which knows no margin. Default: 0 seconds, as in the Go library.
    */
   readonly takeoverDelay?: Duration.Input | undefined
   /**
-   * How long to wait for the lock before `WaitTimeout`; a request that is on its way is waited for in addition. To not wait at
-   * all, use `withLockIfAvailable` or `tryAcquire`. Default: for ever.
+   * How long to wait for the lock before `WaitTimeout`, as `"5 minutes"`; a request that is on its way is waited for in addition. To
+   * not wait at all, use `withLockIfAvailable` or `tryAcquire`. Default: for ever.
    */
   readonly waitAtMost?: Duration.Input | undefined
   /**
@@ -97,13 +103,55 @@ export interface ManagedLockOptions extends OwnerTarget {
   readonly retryPolicy?: RetryPolicy | undefined
 }
 
-/** Why a lock could not be had. @category errors @since 0.1.0 */
+/**
+ * Why a lock could not be had: it was not free in time, its annotation cannot be read, or the API server could not be asked.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export type NotAcquired = WaitTimeout | MalformedRecord | KubeError
 
-/** Waits for a lock, keeps it, gives it back. @category models @since 0.1.0 */
+/**
+ * Waits for a lock, keeps it, gives it back. Make one with `KubeLock.make`, once, and use it as often as you like.
+ *
+ * All fail with `KubeError` where the API server refuses, or fails for longer than the `RetryPolicy` says, and with `MalformedRecord`
+ * where the lock's annotation is no record; those that wait fail with `WaitTimeout` after `waitAtMost`.
+ *
+ * **Example** (Waiting, not waiting, and holding until a scope is closed)
+ *
+ * ```ts
+ * import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
+ * import { Effect, Layer, Option } from "effect"
+ *
+ * const resource = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
+ *
+ * const program = Effect.gen(function*() {
+ *   const lock = yield* KubeLock.make({ resource, name: "helm" })
+ *   const other = yield* KubeLock.make({ resource, name: "helm" })
+ *   const held = yield* lock.acquire
+ *   const whileHeld = [
+ *     yield* other.withLockIfAvailable(Effect.succeed("worked")),
+ *     Option.map(yield* other.tryAcquire, ({ id }) => id)
+ *   ]
+ *   yield* held.release
+ *   return [...whileHeld, yield* other.withLockIfAvailable(Effect.succeed("worked"))]
+ * })
+ *
+ * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))
+ *
+ * const seen = await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layer)))
+ * seen // => [Option.none(), Option.none(), Option.some("worked")]
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface ManagedLock {
+  /** The object that carries the lock. */
   readonly resource: ResourceRef
+  /** The lock's name on it. */
   readonly name: LockName.LockName
+  /** For whom it is waited and held. */
   readonly owner: string
   /**
    * Waits for the lock and runs the section under it. The section is interrupted when the lock is lost: then `LockLost` is the
@@ -112,7 +160,10 @@ export interface ManagedLock {
   readonly withLock: <A, E, R>(
     section: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | LockLost | NotAcquired, Exclude<R, HeldLock>>
-  /** The same without waiting: `None`, and nothing run, if somebody has the lock, or waits for it within this process. */
+  /**
+   * The same without waiting: `None`, and nothing run, if somebody has the lock, or waits for it within this process. Fails with
+   * `LockLost` as well, if the lock is lost while the section runs.
+   */
   readonly withLockIfAvailable: <A, E, R>(
     section: Effect.Effect<A, E, R>
   ) => Effect.Effect<Option.Option<A>, E | LockLost | Exclude<NotAcquired, WaitTimeout>, Exclude<R, HeldLock>>
@@ -129,7 +180,35 @@ export interface ManagedLock {
   >
 }
 
-/** Waits for several locks, keeps them, gives them back. @category models @since 0.1.0 */
+/**
+ * Waits for several locks, keeps them, gives them back. Make one with `KubeLock.makeAll`.
+ *
+ * Both fail with `WaitTimeout` if not all could be had in time, with `MalformedRecord` if the annotation of one is no record, and with
+ * `KubeError` where the API server refuses, or fails for longer than the `RetryPolicy` says. What was taken by then is given back.
+ *
+ * **Example** (A database and its cache)
+ *
+ * ```ts
+ * import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
+ * import { Effect, Layer } from "effect"
+ *
+ * const resource = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
+ *
+ * const program = Effect.gen(function*() {
+ *   const locks = yield* KubeLock.makeAll([{ resource, name: "database" }, { resource, name: "cache" }])
+ *   yield* Effect.void.pipe(locks.withLocks)
+ *   const held = yield* locks.acquireAll
+ *   return held.map(({ name }) => name)
+ * })
+ *
+ * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))
+ *
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(layer))) // => ["database", "cache"]
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface ManagedLocks {
   /**
    * Waits for all the locks and runs the section under them. It is interrupted when one of them is lost: then `LockLost` is the

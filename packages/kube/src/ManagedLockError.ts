@@ -22,6 +22,31 @@
  * lost.message.startsWith(`"alice" has lost lock "helm" on configmaps/deploys in prod: taken over by "bob"`) // => true
  * ```
  *
+ * **Example** (Whether somebody must be told)
+ *
+ * ```ts
+ * import { Broken, LayerEnded, type LossReason, NotRenewed, ObjectDeleted, Released } from "@kubelock/kube"
+ *
+ * const isOurOwnDoing = ({ _tag }: LossReason) => _tag === "Released" || _tag === "LayerEnded"
+ *
+ * const reasons = [new NotRenewed({}), new Broken(), new ObjectDeleted(), new Released(), new LayerEnded()]
+ * reasons.map(isOurOwnDoing) // => [false, false, false, true, true]
+ * ```
+ *
+ * **Example** (Errors for tests of one's own)
+ *
+ * ```ts
+ * import { OperationsRefused, WaitTimeout } from "@kubelock/kube"
+ * import { Duration } from "effect"
+ *
+ * const resource = "configmaps/deploys in prod"
+ * const timeout = new WaitTimeout({ lock: "helm", resource, owner: "alice", waited: Duration.seconds(5), nowNanos: 0n })
+ * timeout.message.startsWith(`"alice" has waited 5s for lock "helm"`) // => true
+ *
+ * const refused = new OperationsRefused({ resource, operations: ["add /data/version"] })
+ * refused.message.startsWith("configmaps/deploys in prod was not changed, though the lock is held") // => true
+ * ```
+ *
  * @since 0.1.0
  */
 import { describeHolder, Holder, quote } from "@kubelock/core"
@@ -47,8 +72,9 @@ export class NotRenewed extends Schema.TaggedClass<NotRenewed>()("NotRenewed", {
   problem: Schema.optionalKey(Schema.String)
 }) {}
 
-/** Somebody else holds the lock. @category reasons @since 0.1.0 */
+/** Somebody else holds the lock: by their clock it had expired. @category reasons @since 0.1.0 */
 export class TakenOver extends Schema.TaggedClass<TakenOver>()("TakenOver", {
+  /** Who that is, since when and for how long. */
   holder: Holder
 }) {}
 
@@ -64,10 +90,10 @@ export class Released extends Schema.TaggedClass<Released>()("Released", {}) {}
 /** The layer of `KubeLock` has ended, and with it the renewals. @category reasons @since 0.1.0 */
 export class LayerEnded extends Schema.TaggedClass<LayerEnded>()("LayerEnded", {}) {}
 
-/** Why a lock is no longer held. @category reasons @since 0.1.0 */
+/** Why a lock is no longer held: one of the six reasons, as a schema. @category reasons @since 0.1.0 */
 export const LossReason = Schema.Union([NotRenewed, TakenOver, Broken, ObjectDeleted, Released, LayerEnded])
 
-/** Why a lock is no longer held. @category reasons @since 0.1.0 */
+/** What the schema {@link LossReason} holds: tell them apart by `_tag`. @category reasons @since 0.1.0 */
 export type LossReason = typeof LossReason.Type
 
 const explain = (reason: LossReason, nowNanos: bigint): string => {
@@ -95,7 +121,9 @@ const explain = (reason: LossReason, nowNanos: bigint): string => {
  */
 export class LockLost extends Schema.TaggedError<LockLost>()("LockLost", {
   ...where,
+  /** Why. */
   reason: LossReason,
+  /** When that was found out, by this machine's clock: nanoseconds since 1970. */
   nowNanos: Schema.BigInt
 }) {
   override get message(): string {
@@ -112,9 +140,11 @@ export class LockLost extends Schema.TaggedError<LockLost>()("LockLost", {
  */
 export class WaitTimeout extends Schema.TaggedError<WaitTimeout>()("WaitTimeout", {
   ...where,
+  /** For how long it was waited for: `waitAtMost`. */
   waited: Schema.Duration,
   /** Who held the lock when it was last seen; absent where it was not seen held. */
   holder: Schema.optionalKey(Holder),
+  /** When the time was over, by this machine's clock: nanoseconds since 1970. */
   nowNanos: Schema.BigInt
 }) {
   override get message(): string {
@@ -134,8 +164,9 @@ export class WaitTimeout extends Schema.TaggedError<WaitTimeout>()("WaitTimeout"
  * @since 0.1.0
  */
 export class OperationsRefused extends Schema.TaggedError<OperationsRefused>()("OperationsRefused", {
+  /** The object that carries the lock, in words. */
   resource: Schema.String,
-  /** Each operation's kind and path. */
+  /** Each operation's kind and path, as `add /data/version`; values are left out. */
   operations: Schema.Array(Schema.String)
 }) {
   override get message(): string {

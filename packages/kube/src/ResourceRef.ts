@@ -21,6 +21,27 @@
  * ResourceRef.describe(cluster) // => "clusters.infra.example.com/eu1"
  * ```
  *
+ * **Example** (Those that have a name of their own here)
+ *
+ * ```ts
+ * import { ResourceRef } from "@kubelock/kube"
+ *
+ * const object = { namespace: "prod", name: "a" }
+ * ResourceRef.describe(ResourceRef.secret(object)) // => "secrets/a in prod"
+ * ResourceRef.describe(ResourceRef.service(object)) // => "services/a in prod"
+ * ResourceRef.describe(ResourceRef.serviceAccount(object)) // => "serviceaccounts/a in prod"
+ * ResourceRef.describe(ResourceRef.pod(object)) // => "pods/a in prod"
+ * ResourceRef.describe(ResourceRef.persistentVolumeClaim(object)) // => "persistentvolumeclaims/a in prod"
+ * ResourceRef.describe(ResourceRef.deployment(object)) // => "deployments.apps/a in prod"
+ * ResourceRef.describe(ResourceRef.statefulSet(object)) // => "statefulsets.apps/a in prod"
+ * ResourceRef.describe(ResourceRef.daemonSet(object)) // => "daemonsets.apps/a in prod"
+ * ResourceRef.describe(ResourceRef.job(object)) // => "jobs.batch/a in prod"
+ * ResourceRef.describe(ResourceRef.cronJob(object)) // => "cronjobs.batch/a in prod"
+ * ResourceRef.describe(ResourceRef.lease(object)) // => "leases.coordination.k8s.io/a in prod"
+ * ResourceRef.describe(ResourceRef.namespace({ name: "prod" })) // => "namespaces/prod"
+ * ResourceRef.describe(ResourceRef.node({ name: "n1" })) // => "nodes/n1"
+ * ```
+ *
  * @since 0.1.0
  */
 import { InvalidConfig } from "@kubelock/core"
@@ -31,26 +52,36 @@ import * as Given from "./internal/Given.ts"
 export interface ResourceRef {
   /** The API group; `""` is the core group. */
   readonly group: string
+  /** The version in the group, e.g. `v1`. */
   readonly version: string
   /** The plural name, e.g. `configmaps`. */
   readonly resource: string
   /** Absent for a cluster-scoped resource. */
   readonly namespace?: string | undefined
+  /** The object's own name. */
   readonly name: string
 }
 
 /** Names an object of a namespaced resource. @category models @since 0.1.0 */
 export interface Namespaced {
+  /** The namespace that it lives in. */
   readonly namespace: string
+  /** The object's own name. */
   readonly name: string
 }
 
 /** Names an object of a cluster-scoped resource. @category models @since 0.1.0 */
 export interface ClusterScoped {
+  /** The object's own name. */
   readonly name: string
 }
 
-/** An object of any resource: what Go calls a GroupVersionResource, and the object's name. @category constructors @since 0.1.0 */
+/**
+ * An object of any resource: what Go calls a GroupVersionResource, and the object's name. It is checked when it is first used.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const make = (ref: ResourceRef): ResourceRef => ref
 
 /** Those that stay as they are: plain, frozen data. */
@@ -118,11 +149,23 @@ const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 
 /**
- * The reference, as data of its own, or what is wrong with it.
+ * The reference, as data of its own, or `InvalidConfig` that says what is wrong with it.
  *
  * **Details**
  *
- * A name may be anything that the API server takes for a path segment: some resources (RBAC's) allow more than a DNS name.
+ * A name may be anything that the API server takes for a path segment (apimachinery's `IsValidPathSegmentName`), without control
+ * characters and of at most 253 characters: some resources (RBAC's) allow more than a DNS name.
+ *
+ * **Example** (A kind is no resource)
+ *
+ * ```ts
+ * import { ResourceRef } from "@kubelock/kube"
+ * import { Result } from "effect"
+ *
+ * const deploys = { group: "", version: "v1", resource: "ConfigMap", namespace: "prod", name: "deploys" }
+ * Result.isFailure(ResourceRef.validate(deploys)) // => true
+ * Result.isSuccess(ResourceRef.validate({ ...deploys, resource: "configmaps" })) // => true
+ * ```
  *
  * @category validation
  * @since 0.1.0
@@ -192,7 +235,20 @@ const isPathSegment = (name: unknown): boolean =>
   typeof name === "string" && name.length >= 1 && name.length <= 253 && name !== "." && name !== ".." &&
   !/[/%\p{Cc}]/u.test(name) && name.isWellFormed()
 
-/** The path on the API server of all objects of its kind, in its namespace. @category conversions @since 0.1.0 */
+/**
+ * The path on the API server of all objects of its kind, in its namespace.
+ *
+ * **Example** (Where an object's watch is)
+ *
+ * ```ts
+ * import { ResourceRef } from "@kubelock/kube"
+ *
+ * ResourceRef.toCollectionPath(ResourceRef.node({ name: "n1" })) // => "/api/v1/nodes"
+ * ```
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
 export const toCollectionPath = ({ group, namespace, resource, version }: ResourceRef): string =>
   (group === "" ? `/api/${version}` : `/apis/${group}/${version}`) +
   (namespace === undefined ? "" : `/namespaces/${namespace}`) +

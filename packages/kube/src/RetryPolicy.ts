@@ -9,7 +9,7 @@
  * **Gotchas**
  *
  * The policy is read from the context of whoever calls `acquire` and the others, each time: provide it to the program, not to
- * the layer of `KubeLock`.
+ * the layer of `KubeLock`. A managed lock may have one of its own: its option `retryPolicy`.
  *
  * **Example** (Giving up at the first conflict)
  *
@@ -30,7 +30,7 @@ import type { KubeError, KubeErrorReason } from "./KubeError.ts"
 
 /** One schedule per reason; each operation runs them afresh. @category models @since 0.1.0 */
 export interface RetryPolicy {
-  /** Somebody else wrote in between. */
+  /** Somebody else wrote in between, again and again. */
   readonly conflict: Schedule.Schedule<unknown>
   /** The server has too much to do (429). */
   readonly throttled: Schedule.Schedule<unknown>
@@ -38,7 +38,7 @@ export interface RetryPolicy {
   readonly unavailable: Schedule.Schedule<unknown>
   /** No answer in time. */
   readonly timeout: Schedule.Schedule<unknown>
-  /** The longest `Retry-After` that is waited for. */
+  /** The longest `Retry-After` that is waited for, whatever the reason. */
   readonly retryAfterAtMost: Duration.Duration
 }
 
@@ -68,7 +68,13 @@ export const RetryPolicy: Context.Reference<RetryPolicy> = Context.Reference<Ret
   }
 )
 
-/** Waits until the next try is due, or fails with the error itself where there shall be none. @category models @since 0.1.0 */
+/**
+ * Waits until the next try is due, or fails with the error itself where there shall be none. It counts: use another for the next
+ * operation.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Backoff = (error: KubeError) => Effect.Effect<void, KubeError>
 
 type ScheduleName = Exclude<keyof RetryPolicy, "retryAfterAtMost">
@@ -80,7 +86,34 @@ const schedules: Partial<Record<KubeErrorReason["_tag"], ScheduleName>> = {
   Timeout: "timeout"
 }
 
-/** The backoff of one operation. @category constructors @since 0.1.0 */
+/**
+ * The backoff of one operation, by the policy in force. Fails with the `KubeError` that it was given, where there shall be no next try.
+ *
+ * **Example** (How often a conflict is tried again)
+ *
+ * ```ts
+ * import { KubeError, RetryPolicy } from "@kubelock/kube"
+ * import { Effect, Schedule } from "effect"
+ *
+ * const conflict = KubeError.fromResponse(
+ *   { method: "PATCH", path: "/api/v1/namespaces/prod/configmaps/deploys" },
+ *   { status: 409, headers: {}, body: "" }
+ * )
+ *
+ * const retries = Effect.gen(function*() {
+ *   const backoff = yield* RetryPolicy.start
+ *   let retries = 0
+ *   while (yield* Effect.isSuccess(backoff(conflict))) retries++
+ *   return retries
+ * })
+ *
+ * const patient = { ...RetryPolicy.defaults, conflict: Schedule.recurs(20) }
+ * await Effect.runPromise(Effect.provideService(retries, RetryPolicy.RetryPolicy, patient)) // => 20
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const start: Effect.Effect<Backoff> = Effect.map(RetryPolicy, (policy) => {
   // Most operations never fail: a schedule is started at the first failure that asks for it.
   const steps = new Map<ScheduleName, Step>()

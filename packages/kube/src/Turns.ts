@@ -36,6 +36,7 @@
  *   Turns.make("b")
  * )
  * seen.order // => ["a", "b"]
+ * Turns.processOf({ owner: "ops", id: "a-1" }) // => "a"
  * Turns.tryAtMillis(seen, 0.5) // => 310
  * ```
  *
@@ -72,6 +73,7 @@ export interface Turns {
 
 /** What the annotation says of its holder. @category models @since 0.1.0 */
 export interface Holder {
+  /** The record's `owner`. */
   readonly owner: string
   /** Absent where a Go program holds the lock, which then is known by its owner. */
   readonly id?: string | undefined
@@ -83,15 +85,18 @@ export const processOf = ({ id, owner }: Holder): string => id?.replace(/-[^-]*$
 /** The object was seen, by whatever way: an event of its watch, a read, the answer to a write. @category events @since 0.1.0 */
 export interface Seen {
   readonly _tag: "Seen"
+  /** That of the object, by which later ones are known. */
   readonly resourceVersion: bigint
   /** Absent where the lock is free. */
   readonly record: Holder | undefined
+  /** When it was seen, by the one monotonic clock. */
   readonly nowMillis: number
 }
 
 /** The record last seen is over. @category events @since 0.1.0 */
 export interface Expired {
   readonly _tag: "Expired"
+  /** When it was over, by the one monotonic clock. */
   readonly nowMillis: number
 }
 
@@ -105,6 +110,7 @@ export interface Refused {
 /** The server answered a write of this process. @category events @since 0.1.0 */
 export interface Answered {
   readonly _tag: "Answered"
+  /** From sending the write to having its answer. */
   readonly roundTripMillis: number
 }
 

@@ -11,10 +11,10 @@
  *
  * The private keys are for tests. They are handed around as plain text, and the authority's key is in the same hands.
  *
- * **Example**
+ * **Example** (An authority, and what it signs)
  *
  * ```ts
- * import * as Certificates from "@kubelock/testing/Certificates"
+ * import { Certificates } from "@kubelock/testing"
  * import { Effect } from "effect"
  *
  * const program = Effect.gen(function*() {
@@ -25,7 +25,7 @@
  * })
  *
  * const { ca } = await Effect.runPromise(program)
- * console.assert(ca.startsWith("-----BEGIN CERTIFICATE-----"))
+ * ca.startsWith("-----BEGIN CERTIFICATE-----") // => true
  * ```
  *
  * @since 0.1.0
@@ -64,6 +64,21 @@ export interface Validity {
 /**
  * A certificate could not be made: an address that is none, or a PEM text that cannot be read.
  *
+ * **Example** (An address that is none)
+ *
+ * ```ts
+ * import { Certificates } from "@kubelock/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const authority = yield* Certificates.makeAuthority()
+ *   return yield* Certificates.issueServer(authority, { dnsNames: [], ipAddresses: ["localhost"] })
+ * })
+ *
+ * const error = await Effect.runPromise(Effect.flip(program))
+ * error instanceof Certificates.CertificateError // => true
+ * ```
+ *
  * @category errors
  * @since 0.1.0
  */
@@ -73,7 +88,7 @@ export class CertificateError extends Schema.TaggedError<CertificateError>()("Ce
 }) {}
 
 /**
- * Makes a certificate authority: a self-signed certificate that may sign others.
+ * Makes a certificate authority: a self-signed certificate that may sign others. Fails with `CertificateError`.
  *
  * @category constructors
  * @since 0.1.0
@@ -102,7 +117,12 @@ export const makeAuthority = Effect.fnUntraced(function*(
 })
 
 /**
- * Issues a certificate for a server that is reached by these DNS names and IP addresses.
+ * Issues a certificate for a server that is reached by these DNS names (`dnsNames`) and IP addresses (`ipAddresses`). Fails with
+ * `CertificateError`.
+ *
+ * **Gotchas**
+ *
+ * What a client is told to connect to must be among them, `localhost` and `127.0.0.1` each for itself.
  *
  * @category constructors
  * @since 0.1.0
@@ -131,7 +151,9 @@ export const issueServer = Effect.fnUntraced(function*(
 })
 
 /**
- * Issues a certificate for a client. To Kubernetes the common name is the user and the organizations are the groups.
+ * Issues a certificate for a client. Fails with `CertificateError`.
+ *
+ * To Kubernetes the `commonName` is the user and the `organizations` are the groups ("Authenticating: X.509 client certificates").
  *
  * @category constructors
  * @since 0.1.0

@@ -68,6 +68,18 @@ import * as Status from "./Status.ts"
 /**
  * The binaries are not where they are looked for.
  *
+ * **Example** (Binaries that are not there)
+ *
+ * ```ts
+ * import { BinariesMissing, ControlPlane } from "@kubelock/testing"
+ * import { Effect } from "effect"
+ *
+ * const start = Effect.scoped(ControlPlane.start({ assets: "/nowhere" }))
+ *
+ * const error = await Effect.runPromise(Effect.flip(start))
+ * error instanceof BinariesMissing // => true
+ * ```
+ *
  * @category errors
  * @since 0.1.0
  */
@@ -76,7 +88,18 @@ export class BinariesMissing extends Schema.TaggedError<BinariesMissing>()("Bina
 }) {}
 
 /**
- * The control plane did not come up, or does not answer.
+ * The control plane did not come up, or what was asked of it got no answer.
+ *
+ * **Example** (Its logs, where it did not come up)
+ *
+ * ```ts no-run
+ * import { ControlPlane, type ControlPlaneFailed } from "@kubelock/testing"
+ * import { Console, Effect } from "effect"
+ *
+ * export const start = ControlPlane.start().pipe(
+ *   Effect.tapErrorTag("ControlPlaneFailed", ({ message }: ControlPlaneFailed) => Console.error(message))
+ * )
+ * ```
  *
  * @category errors
  * @since 0.1.0
@@ -94,7 +117,10 @@ export class ControlPlaneFailed extends Schema.TaggedError<ControlPlaneFailed>()
  * @since 0.1.0
  */
 export interface ControlPlaneOptions {
-  /** The folder with `etcd` and `kube-apiserver`. Defaults to what the environment variable `KUBEBUILDER_ASSETS` says. */
+  /**
+   * The folder with `etcd` and `kube-apiserver`. Defaults to what the environment variable `KUBEBUILDER_ASSETS` says, as in Kubernetes'
+   * envtest.
+   */
   readonly assets?: string | undefined
   /**
    * Whether etcd waits for the disk on every write, as in production. Defaults to false: the data does not outlive the process
@@ -137,6 +163,7 @@ export interface PolicyRule {
   readonly resources: ReadonlyArray<string>
   /** The objects' names. Defaults to all. */
   readonly resourceNames?: ReadonlyArray<string> | undefined
+  /** What may be done, as `get`, `list`, `watch`, `patch`; `*` is everything. */
   readonly verbs: ReadonlyArray<string>
 }
 
@@ -160,6 +187,47 @@ export interface ControlPlaneUser extends Certificates.Validity {
 /**
  * A running control plane.
  *
+ * What asks something of it fails with `RequestRefused` where the server refuses, and with `ControlPlaneFailed` where it does not answer.
+ *
+ * **Example** (One control plane for several processes)
+ *
+ * ```ts no-run
+ * import { ControlPlane, type RunningControlPlane } from "@kubelock/testing"
+ * import { Effect } from "effect"
+ *
+ * // The first process starts it, and hands it to the others as JSON.
+ * export const first = Effect.gen(function*() {
+ *   const running = yield* ControlPlane.start({ fsync: true })
+ *   return JSON.stringify(running)
+ * })
+ *
+ * export const layerOfOthers = (json: string) => {
+ *   const running: RunningControlPlane = JSON.parse(json)
+ *   return ControlPlane.layerRunning(running)
+ * }
+ * ```
+ *
+ * **Example** (A custom resource, and a server that fails)
+ *
+ * ```ts no-run
+ * import { ControlPlane } from "@kubelock/testing"
+ * import { Effect } from "effect"
+ *
+ * export const program = Effect.gen(function*() {
+ *   const controlPlane = yield* ControlPlane
+ *   const names = { group: "stable.example.com", version: "v1", resource: "crontabs", kind: "CronTab" }
+ *   yield* controlPlane.registerCustomResource({ ...names, namespaced: true })
+ *   yield* controlPlane.request("POST", "/apis/stable.example.com/v1/namespaces/default/crontabs", {
+ *     apiVersion: "stable.example.com/v1",
+ *     kind: "CronTab",
+ *     metadata: { name: "nightly" }
+ *   })
+ *   yield* controlPlane.restart
+ *   // For as long as this takes, nothing can be read or written.
+ *   yield* Effect.scoped(Effect.andThen(controlPlane.pauseEtcd, Effect.sleep("2 seconds")))
+ * })
+ * ```
+ *
  * @category services
  * @since 0.1.0
  */
@@ -175,18 +243,22 @@ export class ControlPlane extends Context.Service<ControlPlane, {
   /** The text of a kubeconfig for a user that may do everything. */
   readonly kubeconfig: string
   /**
-   * Makes a user with a client certificate, and a role for what it may do; yields the text of a kubeconfig.
+   * Makes a user with a client certificate, and a role for what it may do; yields the text of a kubeconfig. Fails with
+   * `CertificateError` where the user cannot have a certificate.
    *
    * When it is done the server lets the user do what the rules say.
    */
   readonly makeUser: (
     user: ControlPlaneUser
   ) => Effect.Effect<string, Certificates.CertificateError | RequestRefused | ControlPlaneFailed>
-  /** Makes a custom resource known, of any content; when it is done, its objects can be created. */
+  /** Makes a custom resource known, whose objects may have any content. When it is done, they can be created. */
   readonly registerCustomResource: (
     type: ResourceType
   ) => Effect.Effect<void, RequestRefused | ControlPlaneFailed>
-  /** Asks something of the API server as the user that may do everything, with JSON, and yields the answer's JSON. */
+  /**
+   * Asks something of the API server as the user that may do everything, with JSON, and yields the answer's JSON; what is no JSON, as
+   * `/healthz` says it, as text.
+   */
   readonly request: (
     method: "GET" | "POST" | "PUT" | "DELETE",
     path: string,
@@ -213,6 +285,8 @@ export class ControlPlane extends Context.Service<ControlPlane, {
   /**
    * Starts a control plane that runs until the scope closes.
    *
+   * Fails with `BinariesMissing`, with `ControlPlaneFailed` if it does not come up within 60 seconds, and with `CertificateError`.
+   *
    * @category constructors
    * @since 0.1.0
    */
@@ -229,7 +303,8 @@ export class ControlPlane extends Context.Service<ControlPlane, {
     )
 
   /**
-   * A control plane that runs as long as the layer's scope.
+   * A control plane that runs as long as the layer's scope. Fails as `start` does: with `BinariesMissing`, `ControlPlaneFailed` or
+   * `CertificateError`.
    *
    * @category layers
    * @since 0.1.0
@@ -240,7 +315,8 @@ export class ControlPlane extends Context.Service<ControlPlane, {
     Layer.unwrap(Effect.map(ControlPlane.start(options), ControlPlane.layerRunning))
 
   /**
-   * A control plane that was started elsewhere.
+   * A control plane that was started elsewhere. It goes on running when the layer's scope closes. Fails with `CertificateError` if the
+   * authority is none.
    *
    * @category layers
    * @since 0.1.0

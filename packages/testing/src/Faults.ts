@@ -7,20 +7,46 @@
  * them and is used up. Of several that mean the same request, one latency and one other fault strike, in the order in which
  * they were injected; the rest wait for the next request.
  *
- * **Example**
+ * **Example** (Which requests, and how many of them)
  *
  * ```ts
- * import * as Faults from "@kubelock/testing/Faults"
+ * import { Faults } from "@kubelock/testing"
  *
  * // The first patch of any ConfigMap is applied, and its answer lost.
  * const lost = Faults.answerDropped({ method: "PATCH", path: /configmaps\/[^/]+$/ })
  * // The second and the third watch end after two events each.
- * const cut = Faults.watchCut({ afterEvents: 2, verb: "watch", skip: 1, count: 2 })
+ * const cut = Faults.watchCut({ afterEvents: 2, skip: 1, count: 2 })
  *
- * const request = { method: "PATCH", path: "/api/v1/namespaces/default/configmaps/a", client: "me", verb: "patch" } as const
+ * const request = { method: "PATCH", path: "/api/v1/namespaces/default/configmaps/a", client: "me", verb: "patch" }
  * const first = Faults.take([lost, cut].map(Faults.arm), request)
- * console.assert(first.struck?._tag === "AnswerDropped")
- * console.assert(Faults.take(first.armed, request).struck === undefined)
+ * first.struck?._tag // => "AnswerDropped"
+ * Faults.take(first.armed, request).struck // => undefined
+ * ```
+ *
+ * **Example** (What a client sees of them)
+ *
+ * ```ts
+ * import { Faults, KubeApiServer } from "@kubelock/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* KubeApiServer
+ *   const seen = (fault: Faults.Fault) =>
+ *     Effect.andThen(server.inject(fault), Effect.tryPromise(() => fetch(`${server.url}/api`))).pipe(
+ *       Effect.match({ onFailure: () => "no answer", onSuccess: ({ status }) => status })
+ *     )
+ *   return yield* Effect.forEach([
+ *     Faults.conflict(),
+ *     Faults.tooManyRequests({ retryAfterSeconds: 2 }),
+ *     Faults.internalError(),
+ *     Faults.serviceUnavailable(),
+ *     Faults.requestDropped(),
+ *     Faults.connectionReset({ applied: true })
+ *   ], seen)
+ * })
+ *
+ * const seen = await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer())))
+ * seen // => [409, 429, 500, 503, "no answer", "no answer"]
  * ```
  *
  * @since 0.1.0
@@ -51,11 +77,13 @@ export type Verb =
  * @since 0.1.0
  */
 export interface FaultRequest {
+  /** In upper case, as `PATCH`. */
   readonly method: string
   /** The path without the query. */
   readonly path: string
   /** The User-Agent header, or the empty string. */
   readonly client: string
+  /** What it wants: `watch` where the method alone says no more than GET. */
   readonly verb: Verb
 }
 
@@ -81,16 +109,17 @@ export interface Match {
 }
 
 /**
- * Something that goes wrong.
+ * Something that goes wrong, with the requests (`match`) that it happens to. Make one with the functions of this module.
  *
- * - `Latency`: the request waits before anything else is done with it.
+ * - `Latency`: the request waits for `duration` before anything else is done with it.
  * - `RequestDropped`: the connection is closed, nothing was applied.
  * - `AnswerDropped`: the request is applied, then the connection is closed without an answer.
- * - `ConnectionReset`: the connection is reset (TCP RST), before or after the request was applied.
- * - `Hang`: the answer never comes, the request being applied or not.
- * - `Conflict`, `TooManyRequests`, `InternalError`, `ServiceUnavailable`: 409, 429, 500, 503; nothing was applied.
- * - `WatchCut`: a watch ends after so many events, as if all were well.
- * - `WatchExpired`: a watch says `410 Expired` after so many events and ends.
+ * - `ConnectionReset`: the connection is reset (TCP RST), after the request was `applied` or before.
+ * - `Hang`: the answer never comes, the request being `applied` or not.
+ * - `Conflict`, `TooManyRequests`, `InternalError`, `ServiceUnavailable`: 409, 429 (with `retryAfterSeconds`), 500, 503; nothing
+ *   was applied.
+ * - `WatchCut`: a watch ends as if all were well; `afterEvents` says how many it sends first.
+ * - `WatchExpired`: a watch says `410 Expired` and ends; `afterEvents` says how many it sends first.
  *
  * @category models
  * @since 0.1.0
@@ -112,7 +141,25 @@ export type Fault =
   )
 
 /**
- * The request waits for `duration`, on Effect's clock, before anything else is done with it.
+ * The request waits for `duration`, on Effect's clock, before anything else is done with it. A number is milliseconds.
+ *
+ * **Gotchas**
+ *
+ * It adds to what else goes wrong: a request may be late and then get no answer. Under a test's clock it waits until that is set on.
+ *
+ * **Example** (Every request is late)
+ *
+ * ```ts
+ * import { Faults } from "@kubelock/testing"
+ * import { Duration } from "effect"
+ *
+ * const slow = Faults.latency({ duration: "2 seconds", count: Infinity })
+ *
+ * const request = { method: "GET", path: "/api", client: "", verb: "get" }
+ * const { armed, latency } = Faults.take([Faults.arm(slow)], request)
+ * latency // => Duration.seconds(2)
+ * armed.length // => 1
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -124,7 +171,7 @@ export const latency = (options: Match & { readonly duration: Duration.Input }):
 })
 
 /**
- * The connection is closed before the request is applied.
+ * The connection is closed before the request is applied. Nothing was written, but the client cannot know.
  *
  * @category constructors
  * @since 0.1.0
@@ -132,7 +179,7 @@ export const latency = (options: Match & { readonly duration: Duration.Input }):
 export const requestDropped = (match: Match = {}): Fault => ({ _tag: "RequestDropped", match })
 
 /**
- * The request is applied, and the connection closed without an answer.
+ * The request is applied, and the connection closed without an answer: the client cannot know whether its write was made.
  *
  * @category constructors
  * @since 0.1.0
@@ -140,7 +187,7 @@ export const requestDropped = (match: Match = {}): Fault => ({ _tag: "RequestDro
 export const answerDropped = (match: Match = {}): Fault => ({ _tag: "AnswerDropped", match })
 
 /**
- * The connection is reset, by default before the request is applied.
+ * The connection is reset (TCP RST): after the request was `applied`, or before, which is the default.
  *
  * @category constructors
  * @since 0.1.0
@@ -152,7 +199,22 @@ export const connectionReset = (options: Match & { readonly applied?: boolean | 
 })
 
 /**
- * The answer never comes. By default the request is not applied.
+ * The answer never comes, though the connection stays open. By default the request is not `applied`.
+ *
+ * **Example** (A client that gives up waiting)
+ *
+ * ```ts
+ * import { Faults, KubeApiServer } from "@kubelock/testing"
+ * import { Effect, Option } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* KubeApiServer
+ *   yield* server.inject(Faults.hang())
+ *   return yield* Effect.promise((signal) => fetch(`${server.url}/api`, { signal })).pipe(Effect.timeoutOption("20 millis"))
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer()))) // => Option.none()
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -164,7 +226,7 @@ export const hang = (options: Match & { readonly applied?: boolean | undefined }
 })
 
 /**
- * 409 Conflict, as if the object had been modified.
+ * 409 Conflict, as if the object had been modified; nothing was applied.
  *
  * @category constructors
  * @since 0.1.0
@@ -172,7 +234,8 @@ export const hang = (options: Match & { readonly applied?: boolean | undefined }
 export const conflict = (match: Match = {}): Fault => ({ _tag: "Conflict", match })
 
 /**
- * 429 Too Many Requests with a Retry-After header, in whole seconds, by default 1.
+ * 429 Too Many Requests with a Retry-After header of `retryAfterSeconds`, which HTTP wants to be whole; by default 1. Nothing was
+ * applied.
  *
  * @category constructors
  * @since 0.1.0
@@ -200,7 +263,9 @@ export const internalError = (match: Match = {}): Fault => ({ _tag: "InternalErr
 export const serviceUnavailable = (match: Match = {}): Fault => ({ _tag: "ServiceUnavailable", match })
 
 /**
- * A watch ends after so many events, by default none. Means watches only.
+ * A watch ends after `afterEvents`: how many events it sends first, by default none. Means watches only.
+ *
+ * API servers end every watch at some time; clients take it up again from the last resourceVersion that they saw.
  *
  * @category constructors
  * @since 0.1.0
@@ -212,7 +277,27 @@ export const watchCut = (options: Match & { readonly afterEvents?: number | unde
 })
 
 /**
- * A watch ends with an `ERROR` event, `410 Expired`, after so many events, by default none. Means watches only.
+ * A watch ends with an `ERROR` event, `410 Expired`, after `afterEvents`: how many events it sends first, by default none. Means
+ * watches only.
+ *
+ * That is how an API server tells that it no longer remembers what was since the watch's resourceVersion: list, and watch anew.
+ *
+ * **Example** (A watch of which the history is gone)
+ *
+ * ```ts
+ * import { Faults, KubeApiServer } from "@kubelock/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* KubeApiServer
+ *   yield* server.inject(Faults.watchExpired())
+ *   const answer = yield* Effect.promise(() => fetch(`${server.url}/api/v1/configmaps?watch=true`))
+ *   const event = JSON.parse(yield* Effect.promise(() => answer.text()))
+ *   return [answer.status, event.type, event.object.code]
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer()))) // => [200, "ERROR", 410]
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -230,13 +315,16 @@ export const watchExpired = (options: Match & { readonly afterEvents?: number | 
  * @since 0.1.0
  */
 export interface Armed {
+  /** The fault as it was injected. */
   readonly fault: Fault
+  /** How many requests it still lets pass. */
   readonly skip: number
+  /** How many requests it will strike then. */
   readonly count: number
 }
 
 /**
- * A fault that nothing has met yet.
+ * A fault that nothing has met yet. `inject` of `KubeApiServer` does this.
  *
  * @category striking
  * @since 0.1.0
@@ -263,7 +351,7 @@ export interface Taken {
 }
 
 /**
- * Meets a request with the faults that are armed.
+ * Meets a request with the faults that are armed: what strikes it, and what is left of them.
  *
  * @category striking
  * @since 0.1.0

@@ -18,7 +18,7 @@
  * strategic merge patch is taken for a merge patch, and there is no Server-Side Apply. Messages that quote Go's JSON decoder
  * come near, but are not the same letter for letter. Deleting a namespace removes it and all that is in it at once.
  *
- * **Example**
+ * **Example** (A server that refuses the first request)
  *
  * ```ts
  * import { Faults, KubeApiServer } from "@kubelock/testing"
@@ -35,8 +35,7 @@
  *   return [first.status, second.status]
  * })
  *
- * const statuses = await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer())))
- * console.assert(statuses.join() === "503,200")
+ * await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer()))) // => [503, 200]
  * ```
  *
  * @since 0.1.0
@@ -90,18 +89,19 @@ import * as Status from "./Status.ts"
 export interface RequestLogEntry {
   /** The User-Agent header, or the empty string. */
   readonly client: string
+  /** In upper case, as `PATCH`. */
   readonly method: string
   /** The path without the query. */
   readonly path: string
   /** The query without its question mark. */
   readonly query: string
-  /** The answer's status code; `dropped` if the connection ended without an answer. */
+  /** The answer's status code; `pending` until there is one, `dropped` if the connection ended without one. */
   readonly status: number | "pending" | "dropped"
   /** The request's body, of a long one the first 16384 characters. */
   readonly requestBody: string
-  /** The length of the request's body. */
+  /** The length of the request's body, in bytes. */
   readonly requestBytes: number
-  /** The length of the answer's body; of a watch, what was sent so far. */
+  /** The length of the answer's body, in bytes; of a watch, what was sent so far. */
   readonly responseBytes: number
 }
 
@@ -112,13 +112,31 @@ export interface RequestLogEntry {
  * @since 0.1.0
  */
 export interface Traffic {
+  /** How many requests. */
   readonly requests: number
+  /** The length of their bodies together, in bytes. */
   readonly requestBytes: number
+  /** The length of the answers' bodies together, in bytes. */
   readonly responseBytes: number
 }
 
 /**
  * The server could not be started, most likely because the port is taken.
+ *
+ * **Example** (A port that is taken)
+ *
+ * ```ts
+ * import { KubeApiServer, ServerNotStarted } from "@kubelock/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const { url } = yield* KubeApiServer
+ *   return yield* Effect.flip(Layer.launch(Layer.fresh(KubeApiServer.layer({ port: Number(new URL(url).port) }))))
+ * })
+ *
+ * const error = await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer())))
+ * error instanceof ServerNotStarted // => true
+ * ```
  *
  * @category errors
  * @since 0.1.0
@@ -130,6 +148,22 @@ export class ServerNotStarted extends Schema.TaggedError<ServerNotStarted>()("Se
 
 /**
  * The server refused what was asked of it directly, for the reason that the Status gives.
+ *
+ * **Example** (An object that is not there)
+ *
+ * ```ts
+ * import { KubeApiServer, RequestRefused } from "@kubelock/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* KubeApiServer
+ *   return yield* Effect.flip(server.get({ apiVersion: "v1", kind: "Node", name: "n1" }))
+ * })
+ *
+ * const error = await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer())))
+ * error instanceof RequestRefused // => true
+ * error.message // => 'nodes "n1" not found'
+ * ```
  *
  * @category errors
  * @since 0.1.0
@@ -147,7 +181,7 @@ export class RequestRefused extends Schema.TaggedError<RequestRefused>()("Reques
  * @since 0.1.0
  */
 export interface Options {
-  /** Defaults to a free one. */
+  /** The TCP port on loopback. Defaults to a free one. */
   readonly port?: number | undefined
   /** Whether to speak TLS, with a certificate of an authority made for the occasion. Defaults to false. */
   readonly tls?: boolean | undefined
@@ -156,14 +190,110 @@ export interface Options {
    * over plain HTTP, kubectl among them: turn on `tls` too.
    */
   readonly token?: string | undefined
-  /** Resource types to know beside the built-in ones. */
+  /** Resource types to know beside the built-in ones. Defaults to none. */
   readonly resources?: ReadonlyArray<ResourceType> | undefined
   /** How many events to remember for watches. Defaults to 1024. */
   readonly maxHistory?: number | undefined
 }
 
 /**
- * A running API server.
+ * A running API server, reached past HTTP: what a test puts in place, lets go wrong, and wants to know.
+ *
+ * What names an object fails with `RequestRefused` where a request over HTTP would have been refused.
+ *
+ * **Example** (Objects of a type of one's own)
+ *
+ * ```ts
+ * import { KubeApiServer } from "@kubelock/testing"
+ * import { Effect } from "effect"
+ *
+ * const cronTab = { apiVersion: "stable.example.com/v1", kind: "CronTab", namespace: "default", name: "nightly" }
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* KubeApiServer
+ *   yield* server.register({
+ *     group: "stable.example.com",
+ *     version: "v1",
+ *     resource: "crontabs",
+ *     kind: "CronTab",
+ *     namespaced: true
+ *   })
+ *   const { apiVersion, kind, ...metadata } = cronTab
+ *   yield* server.put({ apiVersion, kind, metadata, spec: { cron: "0 3 * * *" } })
+ *   const { spec } = yield* server.get(cronTab)
+ *   yield* server.delete(cronTab)
+ *   return spec
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer()))) // => { cron: "0 3 * * *" }
+ * ```
+ *
+ * **Example** (What was asked, and by whom)
+ *
+ * ```ts
+ * import { Faults, KubeApiServer } from "@kubelock/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* KubeApiServer
+ *   const get = Effect.promise(() => fetch(`${server.url}/readyz`, { headers: { "user-agent": "me" } }))
+ *   yield* server.inject(Faults.serviceUnavailable({ count: Infinity }))
+ *   yield* get
+ *   yield* server.clearFaults
+ *   yield* get
+ *   const statuses = (yield* server.requests).map(({ status }) => status)
+ *   const { requests } = (yield* server.traffic).get("me")!
+ *   yield* server.clearRequests
+ *   return { statuses, requests, left: (yield* server.requests).length }
+ * })
+ *
+ * const asked = await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer())))
+ * asked // => { statuses: [503, 200], requests: 2, left: 0 }
+ * ```
+ *
+ * **Example** (What becomes of a watch)
+ *
+ * ```ts
+ * import { KubeApiServer } from "@kubelock/testing"
+ * import { Effect, Stream } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* KubeApiServer
+ *   const watch = Stream.unwrap(Effect.map(
+ *     Effect.promise(() => fetch(`${server.url}/api/v1/configmaps?watch=true&allowWatchBookmarks=true&resourceVersion=1`)),
+ *     ({ body }) => Stream.fromReadableStream({ evaluate: () => body!, onError: String })
+ *   )).pipe(Stream.decodeText(), Stream.splitLines, Stream.map((line) => JSON.parse(line).type))
+ *
+ *   yield* server.put({ apiVersion: "v1", kind: "ConfigMap", metadata: { namespace: "default", name: "a" } })
+ *   const seen = yield* watch.pipe(
+ *     Stream.tap((type) => type === "ADDED" ? server.sendBookmarks : server.cutWatches),
+ *     Stream.runCollect
+ *   )
+ *   yield* server.expireHistory
+ *   return [...seen, ...(yield* Stream.runCollect(watch))]
+ * })
+ *
+ * const seen = await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer())))
+ * seen // => ["ADDED", "BOOKMARK", "ERROR"]
+ * ```
+ *
+ * **Example** (A token that is replaced by another)
+ *
+ * ```ts
+ * import { KubeApiServer } from "@kubelock/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* KubeApiServer
+ *   const get = Effect.promise(() => fetch(`${server.url}/api/v1/nodes`, { headers: { authorization: "Bearer old" } }))
+ *   const before = yield* get
+ *   yield* server.setToken("new")
+ *   const after = yield* get
+ *   return [before.status, after.status]
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer({ token: "old" })))) // => [200, 401]
+ * ```
  *
  * @category services
  * @since 0.1.0
@@ -177,37 +307,63 @@ export class KubeApiServer extends Context.Service<KubeApiServer, {
   readonly caCertificate: string | undefined
   /** The token that it was started with, if any. */
   readonly token: string | undefined
-  /** Makes another resource type known. */
+  /** Makes another resource type known, from now on. One of the same group, version and plural name is replaced. */
   readonly register: (type: ResourceType) => Effect.Effect<void>
-  /** Creates an object, or replaces the one of the same name whatever its resourceVersion; yields it as stored. */
+  /**
+   * Creates an object, or replaces the one of the same name whatever its resourceVersion; yields it as stored. Its namespace must be
+   * there, as `default` is from the start.
+   */
   readonly put: (object: KubeObjectInput) => Effect.Effect<KubeObject, RequestRefused>
-  /** The whole object as stored. */
+  /** The whole object as stored, also what a client with a metadata-only request does not see. */
   readonly get: (id: ObjectId) => Effect.Effect<KubeObject, RequestRefused>
   /** Deletes an object. One with finalizers stays until they are removed. */
   readonly delete: (id: ObjectId) => Effect.Effect<void, RequestRefused>
-  /** Lets something go wrong from now on. */
+  /** Lets something go wrong from now on: see `Faults`. */
   readonly inject: (fault: Fault) => Effect.Effect<void>
   /** Lets nothing more go wrong. What hangs already goes on hanging. */
   readonly clearFaults: Effect.Effect<void>
-  /** From now on every older resourceVersion is answered with `410 Expired`. */
+  /** From now on a watch from an older resourceVersion is answered with `410 Expired`. Those that are open go on. */
   readonly expireHistory: Effect.Effect<void>
-  /** Ends all open watches, as if their time were up. */
+  /** Ends all open watches, as if their time were up. Others may be opened at once. */
   readonly cutWatches: Effect.Effect<void>
   /** Sends a bookmark to all open watches that allow them. They also get one every minute. */
   readonly sendBookmarks: Effect.Effect<void>
   /** The requests so far, in the order of their arrival: the last 10000. */
   readonly requests: Effect.Effect<ReadonlyArray<RequestLogEntry>>
-  /** How much each client (its User-Agent header) has asked and got, however long ago. Bytes are those of the bodies. */
+  /** How much each client (its User-Agent header) has asked and got, however long ago: until `clearRequests`. */
   readonly traffic: Effect.Effect<ReadonlyMap<string, Traffic>>
   /** Forgets the requests so far, and the traffic. */
   readonly clearRequests: Effect.Effect<void>
-  /** How many watches are open. */
+  /**
+   * How many watches are open. One that its client has closed is open for a moment yet.
+   *
+   * **Example** (Going on as soon as somebody watches)
+   *
+   * ```ts
+   * import { KubeApiServer } from "@kubelock/testing"
+   * import { Effect, Schedule } from "effect"
+   *
+   * const program = Effect.gen(function*() {
+   *   const server = yield* KubeApiServer
+   *   yield* Effect.forkScoped(Effect.promise((signal) => fetch(`${server.url}/api/v1/pods?watch=true`, { signal })))
+   *   yield* server.openWatches.pipe(Effect.repeat({ schedule: Schedule.spaced("1 millis"), until: (open) => open > 0 }))
+   *   return yield* server.openWatches
+   * })
+   *
+   * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(KubeApiServer.layer()))) // => 1
+   * ```
+   */
   readonly openWatches: Effect.Effect<number>
   /** From now on this is the only token that is taken. */
   readonly setToken: (token: string) => Effect.Effect<void>
 }>()("@kubelock/testing/KubeApiServer") {
   /**
-   * A server that runs as long as the layer's scope.
+   * A server that runs as long as the layer's scope. Fails with `ServerNotStarted`.
+   *
+   * **Gotchas**
+   *
+   * A layer is a value that a program builds once, however often it is provided. For a second server, wrap it in `Layer.fresh` or call
+   * `layer` again.
    *
    * @category layers
    * @since 0.1.0
@@ -899,9 +1055,13 @@ interface Watch {
  * The watch looks at the store whenever that changes and catches up with its history, so it misses nothing however slow its
  * client is, until the history no longer reaches back to where it stands.
  */
-const watchEvents = (state: State, watch: Watch): Stream.Stream<object> => {
+const watchEvents = (state: State, watch: Watch): Stream.Stream<object> =>
+  // Heard before the first event is sent: who has seen that may ask for a bookmark at once.
+  Stream.unwrap(Effect.map(PubSub.subscribe(state.bookmarks), (demands) => watchWith(state, watch, demands)))
+
+const watchWith = (state: State, watch: Watch, demands: PubSub.Subscription<void>): Stream.Stream<object> => {
   const looks = Stream.map(SubscriptionRef.changes(state.registry), ({ store }) => ({ store, isBookmarkDue: false }))
-  const bookmarks = Stream.merge(Stream.fromPubSub(state.bookmarks), Stream.drop(Stream.tick(bookmarkInterval), 1))
+  const bookmarks = Stream.merge(Stream.fromSubscription(demands), Stream.drop(Stream.tick(bookmarkInterval), 1))
     .pipe(
       Stream.mapEffect(() => SubscriptionRef.get(state.registry)),
       Stream.map(({ store }) => ({ store, isBookmarkDue: true }))

@@ -8,10 +8,10 @@
  * deletion; a write that changes nothing is none. The history serves watches: it answers what happened since a
  * resourceVersion, as long as that is not older than what is kept.
  *
- * **Example**
+ * **Example** (A write, and what a watch would see of it)
  *
  * ```ts
- * import * as ObjectStore from "@kubelock/testing/ObjectStore"
+ * import { ObjectStore } from "@kubelock/testing"
  * import { Result } from "effect"
  *
  * const key = { resource: "configmaps", namespace: "default", name: "a" }
@@ -23,10 +23,11 @@
  * const before = ObjectStore.make()
  * const after = ObjectStore.put(before, key, object)
  *
- * console.assert(after.revision === before.revision + 1)
- * console.assert(ObjectStore.get(after, key)?.metadata.resourceVersion === String(after.revision))
- * console.assert(Result.isSuccess(ObjectStore.since(after, before.revision)))
- * console.assert(Result.isFailure(ObjectStore.since(ObjectStore.expireHistory(after), before.revision)))
+ * after.revision // => before.revision + 1
+ * ObjectStore.get(after, key)?.metadata.resourceVersion // => String(after.revision)
+ * Result.getOrThrow(ObjectStore.since(after, before.revision)).map(({ type }) => type) // => ["ADDED"]
+ * Result.isFailure(ObjectStore.since(ObjectStore.expireHistory(after), before.revision)) // => true
+ * ObjectStore.list(ObjectStore.remove(after, key), "configmaps") // => []
  * ```
  *
  * @since 0.1.0
@@ -45,6 +46,7 @@ export interface Key {
   readonly resource: string
   /** Empty for a cluster-scoped object. */
   readonly namespace: string
+  /** The object's own name. */
   readonly name: string
 }
 
@@ -55,9 +57,11 @@ export interface Key {
  * @since 0.1.0
  */
 export interface Event {
+  /** What a watch calls it, if it sees all objects: by a selector, a change may look like a deletion. */
   readonly type: "ADDED" | "MODIFIED" | "DELETED"
   /** The counter's value at this write. */
   readonly revision: number
+  /** Where the object is, or was. */
   readonly key: Key
   /** The object after the write; of a deletion its last state, with the deletion's resourceVersion. */
   readonly object: KubeObject
@@ -74,9 +78,11 @@ export interface Event {
 export interface ObjectStore {
   /** The counter: the resourceVersion of the last write. */
   readonly revision: number
+  /** Every `object` with its `key`, by the path that is made of that. */
   readonly objects: HashMap.HashMap<string, { readonly key: Key; readonly object: KubeObject }>
-  /** Oldest first. */
+  /** What happened lately, the oldest first. */
   readonly history: ReadonlyArray<Event>
+  /** How many events are remembered. */
   readonly maxHistory: number
   /** The oldest resourceVersion from which the history is still complete. */
   readonly oldestRevision: number
@@ -89,12 +95,14 @@ export interface ObjectStore {
  * @since 0.1.0
  */
 export interface HistoryExpired {
+  /** The resourceVersion that was asked for. */
   readonly requested: number
+  /** The oldest one that could have been. */
   readonly oldest: number
 }
 
 /**
- * An empty store.
+ * An empty store. Its counter stands at 1: to those who ask, 0 means any resourceVersion.
  *
  * @category constructors
  * @since 0.1.0
@@ -112,7 +120,7 @@ export const make = (options?: {
 })
 
 /**
- * The object under a key.
+ * The object under a key; `undefined` where there is none.
  *
  * @category reading
  * @since 0.1.0
@@ -133,7 +141,8 @@ export const list = (store: ObjectStore, resource: string, namespace?: string): 
     .map(([, { object }]) => object)
 
 /**
- * What happened since a resourceVersion, oldest first; of a resourceVersion in the future, nothing.
+ * What happened since a resourceVersion, oldest first; of a resourceVersion in the future, nothing. Fails with
+ * {@link HistoryExpired} where the history does not reach back so far.
  *
  * @category reading
  * @since 0.1.0

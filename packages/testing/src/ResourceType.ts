@@ -1,6 +1,26 @@
 /**
  * The kinds of objects a server knows: which path they live under, and in which ways their kind is unlike others.
  *
+ * **Example** (What a type is called)
+ *
+ * ```ts
+ * import { ResourceType } from "@kubelock/testing"
+ *
+ * const cronTab: ResourceType.ResourceType = {
+ *   group: "stable.example.com",
+ *   version: "v1",
+ *   resource: "crontabs",
+ *   kind: "CronTab",
+ *   namespaced: true
+ * }
+ * ResourceType.apiVersion(cronTab) // => "stable.example.com/v1"
+ * ResourceType.qualifiedResource(cronTab) // => "crontabs.stable.example.com"
+ * ResourceType.qualifiedKind(cronTab) // => "CronTab.stable.example.com"
+ *
+ * const apps = ResourceType.builtIn.filter(({ group }) => group === "apps")
+ * apps.map(({ kind }) => kind) // => ["DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"]
+ * ```
+ *
  * @since 0.1.0
  */
 
@@ -18,13 +38,17 @@
 export interface ResourceType {
   /** The API group; empty for the core group. */
   readonly group: string
+  /** The version in the group, as `v1`. */
   readonly version: string
   /** The plural name in the path, as `configmaps`. */
   readonly resource: string
+  /** What the objects call themselves, as `ConfigMap`. */
   readonly kind: string
+  /** Whether its objects live in namespaces. */
   readonly namespaced: boolean
   /** As `configmap`. Defaults to `kind` in lower case. */
   readonly singular?: string | undefined
+  /** What kubectl takes for the name as well, as `cm`. Defaults to none. */
   readonly shortNames?: ReadonlyArray<string> | undefined
   /**
    * Whether the type comes with Kubernetes. It then takes strategic merge patches, its lists leave `apiVersion` and `kind`
@@ -41,9 +65,12 @@ export interface ResourceType {
   readonly createOnUpdate?: boolean | undefined
   /** Whether a DELETE is answered with the object rather than with a Status. Defaults to false. */
   readonly returnsDeleted?: boolean | undefined
-  /** The fields that a field selector may name beside `metadata.name` and `metadata.namespace`, as `status.phase`. */
+  /** The fields that a field selector may name beside `metadata.name` and `metadata.namespace`, as `status.phase`. Defaults to none. */
   readonly selectableFields?: ReadonlyArray<string> | undefined
-  /** What a name must look like. Defaults to `subdomain`. */
+  /**
+   * What a name must look like: a DNS subdomain (RFC 1123, at most 253 characters), a DNS label (at most 63), or whatever a path segment
+   * may be. Defaults to `subdomain`.
+   */
   readonly names?: "subdomain" | "label" | "pathSegment" | undefined
 }
 
@@ -99,7 +126,7 @@ const batch = builtInOf("batch")
 const rbac = builtInOf("rbac.authorization.k8s.io")
 
 /**
- * The resource types that a server knows from the start: the common built-in ones.
+ * The resource types that a server knows from the start: 25 of the built-in ones, from ConfigMaps to CustomResourceDefinitions.
  *
  * @category constants
  * @since 0.1.0

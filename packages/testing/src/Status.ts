@@ -2,6 +2,37 @@
  * The answers that carry no object: Kubernetes Status objects, with the codes, reasons, messages and details that a real
  * API server gives.
  *
+ * **Details**
+ *
+ * They are compared with a real server's: a suite of tests asks both the same things.
+ *
+ * **Example** (What a server answers)
+ *
+ * ```ts
+ * import { ResourceType, Status } from "@kubelock/testing"
+ *
+ * const leases = ResourceType.builtIn.find(({ kind }) => kind === "Lease")!
+ *
+ * Status.notFound(leases, "a").message // => 'leases.coordination.k8s.io "a" not found'
+ * Status.alreadyExists(leases, "a").message // => 'leases.coordination.k8s.io "a" already exists'
+ * Status.conflict(leases, "a").reason // => "Conflict"
+ * Status.preconditionFailed(leases, "a", "its uid is another").details // => { ...Status.notFound(leases, "a").details, kind: "Lease" }
+ * Status.invalid(leases, "a", [{ field: "metadata", message: "bad" }]).message // => 'Lease.coordination.k8s.io "a" is invalid: metadata: bad'
+ * Status.deleted(leases, "a", "some-uid").status // => "Success"
+ *
+ * Status.isStatus(Status.unauthorized) // => true
+ * Status.badRequest("no JSON").code // => 400
+ * Status.notAcceptable("a list, please").code // => 406
+ * Status.noAcceptableMediaType("application/json").code // => 406
+ * Status.expired(5, 9).message // => "too old resource version: 5 (9)"
+ * Status.requestEntityTooLarge(3_145_728).code // => 413
+ * Status.unsupportedMediaType(["application/json"]).code // => 415
+ * Status.tooManyRequests(2).details // => { retryAfterSeconds: 2 }
+ * Status.internalError("boom").message // => "Internal error occurred: boom"
+ * Status.unexplainedError("boom").reason // => undefined
+ * Status.resourceVersionTooLarge(9, 5).message // => "Timeout: Too large resource version: 9, current: 5"
+ * ```
+ *
  * @since 0.1.0
  */
 import { Predicate } from "effect"
@@ -15,9 +46,11 @@ import { qualifiedKind, qualifiedResource } from "./ResourceType.ts"
  * @since 0.1.0
  */
 export interface StatusCause {
+  /** In a word, as `FieldValueInvalid`; absent where the message is all there is. */
   readonly reason?: string | undefined
+  /** In words. */
   readonly message: string
-  /** The path of the field at fault, as `metadata.annotations`. */
+  /** The path of the field at fault, as `metadata.annotations`; absent where it is none of them. */
   readonly field?: string | undefined
 }
 
@@ -28,12 +61,17 @@ export interface StatusCause {
  * @since 0.1.0
  */
 export interface StatusDetails {
+  /** The object's name. */
   readonly name?: string | undefined
+  /** The API group; absent for the core group. */
   readonly group?: string | undefined
   /** The resource (`configmaps`) or, where the object itself is invalid, the kind (`ConfigMap`). */
   readonly kind?: string | undefined
+  /** The uid of an object that was deleted. */
   readonly uid?: string | undefined
+  /** What is wrong, one by one; absent where the reason says it all. */
   readonly causes?: ReadonlyArray<StatusCause> | undefined
+  /** After how many seconds the same request may do better; absent where it will not. */
   readonly retryAfterSeconds?: number | undefined
 }
 
@@ -44,12 +82,19 @@ export interface StatusDetails {
  * @since 0.1.0
  */
 export interface Status {
+  /** What tells it from any other object. */
   readonly kind: "Status"
+  /** The version of the Status type itself, whatever the request was about. */
   readonly apiVersion: "v1"
+  /** Empty: a Status is stored nowhere. */
   readonly metadata: {}
+  /** Whether the request was granted. */
   readonly status: "Success" | "Failure"
+  /** For people. */
   readonly message?: string
+  /** For programs, in a word, as `NotFound`; absent where the server has none. */
   readonly reason?: string
+  /** What it is about. */
   readonly details?: StatusDetails
   /** The HTTP status code. A success has none of its own. */
   readonly code?: number
@@ -99,7 +144,7 @@ export const deleted = (type: Resource, name: string, uid: string): Status => ({
 })
 
 /**
- * 400.
+ * 400: the request makes no sense, as this message explains.
  *
  * @category constructors
  * @since 0.1.0
@@ -115,7 +160,7 @@ export const badRequest = (message: string): Status => failure(400, "BadRequest"
 export const unauthorized: Status = failure(401, "Unauthorized", "Unauthorized")
 
 /**
- * 404: no such object.
+ * 404: no such object. Its `details` have a name, unlike those of {@link noSuchResource}.
  *
  * @category constructors
  * @since 0.1.0
@@ -137,7 +182,7 @@ export const noSuchResource: Status = failure(
 )
 
 /**
- * 405.
+ * 405: the resource exists, but not this way of asking for it.
  *
  * @category constructors
  * @since 0.1.0
@@ -302,7 +347,7 @@ export const internalError = (message: string): Status =>
 export const unexplainedError = (message: string): Status => failure(500, undefined, message)
 
 /**
- * 503.
+ * 503: the server cannot answer now.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Faults, KubeApiServer } from "@kubelock/testing"
-import { Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import { Deferred, Effect, Exit, Layer, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { at, configMaps, metadataOnly, type OpenWatch, type Server, watch } from "./support/Client.ts"
 
@@ -167,6 +167,25 @@ describe("KubeApiServer: watch", () => {
         )
         yield* server.put(configMap("a", { x: "2" }))
         assert.strictEqual(yield* next(watching), "MODIFIED a")
+      })
+    ))
+
+  it.effect("sends a bookmark to a watch that has just shown its first event", () =>
+    withServer((server) =>
+      Effect.gen(function*() {
+        yield* server.put(configMap("a"))
+        const { body } = yield* Effect.promise(() =>
+          fetch(`${server.url}${watchOf("resourceVersion=5&allowWatchBookmarks=true")}`)
+        )
+        const lines = yield* Stream.fromReadableStream({ evaluate: () => body!, onError: String }).pipe(
+          Stream.decodeText(),
+          Stream.splitLines,
+          // Nobody could be sooner.
+          Stream.tap(() => server.sendBookmarks),
+          Stream.take(2),
+          Stream.runCollect
+        )
+        assert.deepStrictEqual(lines.map((line) => at(JSON.parse(line), "type")), ["ADDED", "BOOKMARK"])
       })
     ))
 
