@@ -65,7 +65,8 @@ const problemsOfManifest = (text: string, files: Files): ReadonlyArray<string> =
   const manifest: unknown = JSON.parse(text)
   if (!isRecord(manifest)) return ["package.json is no object"]
   const targets = targetsOf(manifest["exports"])
-  const { engines, imports, keywords, license, publishConfig, scripts, sideEffects, type } = manifest
+  const { dependencies, engines, imports, keywords, license, publishConfig, scripts, sideEffects, type, version } =
+    manifest
   const isThere = (target: string) => {
     const [before, after] = target.replace(/^\.\//, "").split("*")
     return after === undefined ?
@@ -86,6 +87,10 @@ const problemsOfManifest = (text: string, files: Files): ReadonlyArray<string> =
     ...(isRecord(imports) && Object.keys(imports).length > 0
       ? ["package.json has imports, which are for tests alone"]
       : []),
+    // All are released together, and were tested together.
+    ...Object.entries(isRecord(dependencies) ? dependencies : {})
+      .filter(([name, range]) => name.startsWith("@kubelock/") && range !== `^${String(version)}`)
+      .map(([name, range]) => `package.json wants ${name} ${String(range)}, and is ${String(version)}`),
     // Nothing of ours runs because a package is installed.
     ...(scripts === undefined ? [] : ["package.json has scripts"]),
     ...(type === "module" ? [] : ["package.json does not say that it is ESM"]),

@@ -11,6 +11,7 @@ import { root } from "./Sources.ts"
 
 const manifest = {
   name: "@kubelock/some",
+  version: "0.1.0",
   license: "Apache-2.0",
   type: "module",
   sideEffects: false,
@@ -87,6 +88,7 @@ describe("what a tarball holds", () => {
   it.each<readonly [string, Contents.Files, string]>([
     ["a workspace's range", withManifest({ dependencies: { a: "workspace:^" } }), "workspace:^"],
     ["a catalog's range", withManifest({ dependencies: { a: "catalog:" } }), "catalog:"],
+    ["another version of ours", withManifest({ dependencies: { "@kubelock/core": "^0.0.9" } }), "^0.0.9"],
     ["exports of sources", withManifest({ exports: "./src/index.ts" }), "a source"],
     ["exports of what is not there", withManifest({ exports: { ".": "./dist/main.js" } }), "dist/main.js"],
     ["a pattern that nothing matches", withManifest({ exports: { "./*": "./lib/*.js" } }), "lib/*.js"],
