@@ -1,12 +1,17 @@
 /**
  * Packs the packages, looks at the tarballs, and uses them in a plain npm project outside the workspace: installed, type-checked,
- * run. Needs the npm registry, or a warm cache.
+ * run. What is in them, how large they are, what can be imported, and the licences of what comes along: each has a module in
+ * `packed/`. Needs the npm registry, or a warm cache.
  */
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { env, exit } from "node:process"
+import * as Contents from "./packed/Contents.ts"
+import * as Doors from "./packed/Doors.ts"
+import * as Licences from "./packed/Licences.ts"
+import * as Sizes from "./packed/Sizes.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 const names = ["core", "kube", "testing"]
@@ -53,13 +58,30 @@ const inMemory = Effect.provide(takeAndRelease, Layer.provide(KubeLock.layer, An
 Effect.runPromise(Effect.all([inMemory, overHttp])).then((outcomes) => console.log(JSON.stringify(outcomes)))
 `
 
+const homeOf = (name: string) => join(root, "packages", name)
+const modules = Object.fromEntries(names.map((name) => [name, Contents.modulesOf(homeOf(name))]))
+
+const assertNone = (problems: ReadonlyArray<string>, what: string) => {
+  if (problems.length > 0) throw new Error(`${what}:\n${problems.join("\n")}`)
+}
+
+/** What is in a tarball, and how large it is. */
+const look = (tarball: string): ReadonlyArray<Sizes.Measured> => {
+  const name = names.find((name) => tarball.startsWith(`kubelock-${name}-`))
+  if (name === undefined) throw new Error(`whose is ${tarball}?`)
+  const files = Contents.read(join(folder, tarball))
+  const hasChangelog = existsSync(join(homeOf(name), "CHANGELOG.md"))
+  assertNone(Contents.problemsOf(files, { modules: modules[name] ?? [], hasChangelog }), tarball)
+  return Sizes.ofPackage(name, join(folder, tarball), files)
+}
+
 try {
   run(root, "tsc", "-b", ...names.map((name) => `packages/${name}`))
   for (const name of names) {
-    const home = join(root, "packages", name)
-    run(home, "npx", "--yes", "--prefer-offline", "pnpm@12.21.0", "pack", "--pack-destination", folder)
+    run(homeOf(name), "npx", "--yes", "--prefer-offline", "pnpm@12.21.0", "pack", "--pack-destination", folder)
   }
   const tarballs = readdirSync(folder).filter((file) => file.endsWith(".tgz")).toSorted()
+  const sizes = tarballs.flatMap(look)
   for (const tarball of tarballs) {
     run(root, "publint", "--strict", join(folder, tarball))
     run(root, "attw", "--profile", "esm-only", join(folder, tarball))
@@ -72,11 +94,22 @@ try {
     JSON.stringify({ compilerOptions: { module: "NodeNext", target: "ES2024", strict: true, types: ["node"] } })
   )
   writeFileSync(join(folder, "consumer.ts"), consumer)
+  writeFileSync(join(folder, "doors.ts"), Doors.programOf(modules))
   const dependencies = ["effect", "@types/node"].map(pinned)
   run(folder, "npm", "install", "--no-audit", "--no-fund", ...tarballs.map((file) => `./${file}`), ...dependencies)
   run(folder, "tsc", "-p", ".")
   const printed = run(folder, "node", "consumer.js").trim()
   if (printed !== "[true,true]") throw new Error(`the consumer printed ${printed}`)
+  console.log(run(folder, "node", "doors.js").trim())
+  const installed = Licences.dependenciesOf(names.map((name) => join(folder, "node_modules/@kubelock", name)))
+  console.log(`licences: ${Licences.summary(installed)}`)
+  assertNone(
+    Licences.refused(installed).map(({ licence, name, version }) => `${name} ${version}: ${licence}`),
+    "licences that nobody has allowed"
+  )
+  const all = [...sizes, ...await Sizes.ofBundles(folder)]
+  for (const measured of all) console.log(Sizes.lineOf(measured))
+  assertNone(Sizes.problemsOf(all), "too large")
   console.log(`packed, checked and used: ${tarballs.join(", ")}`)
 } catch (error) {
   console.error(error)
