@@ -101,7 +101,7 @@ export const untilRightsAre = Effect.fnUntraced(function*(allowed: ReadonlyArray
         schedule: Schedule.spaced("10 millis"),
         until: ({ status }) => status.allowed === allowed.includes(verb)
       })
-    ), { discard: true })
+    ), { discard: true }).pipe(Effect.timeout("20 seconds"))
 })
 
 const Metadata = Schema.Struct({
