@@ -78,7 +78,11 @@ export const holdSeconds = Metric.histogram("kubelock_hold_seconds", {
 })
 
 /** How many locks this process holds now. @category metrics @since 0.1.0 */
-export const held = Metric.gauge("kubelock_held", { description: "Locks held now" })
+export const held = Metric.gauge("kubelock_held", {
+  description: "Locks held now",
+  // A gauge without a unit is a ratio to what translates OTLP to Prometheus, which would call it `kubelock_held_ratio`.
+  attributes: { unit: "{lock}" }
+})
 
 /** Renewals, each lock of a request counted, by `outcome`: `renewed` or `failed`. @category metrics @since 0.1.0 */
 export const renewals = Metric.counter("kubelock_renewals_total", {

@@ -1,13 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
-import { KubeApiServer } from "@kubelock/testing"
-import { Clock, Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { apiServerWorld, storeOfServer } from "./suites/apiServerWorld.ts"
+import { overHttp } from "./suites/httpScene.ts"
 import * as Scenes from "./suites/lockScenes.ts"
 import { namesIn, promised } from "./suites/observabilityDocs.ts"
 import { endOf, measuredIn, observed, pathOf, type Telemetry } from "./suites/telemetry.ts"
-import { World } from "./suites/World.ts"
 
 // What docs/OBSERVABILITY.md says is seen, seen.
 
@@ -20,38 +18,6 @@ const named = ({ spans }: Telemetry, name: string) => spans.filter((span) => spa
 /** A metric of Effect's own, or none of a lock's. */
 const counted = (telemetry: Telemetry, prefix: string) =>
   Object.fromEntries(Object.entries(measuredIn(telemetry)).filter(([name]) => name.startsWith(prefix)))
-
-const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
-
-/** Over HTTP: a lock that must be waited for, and is held past a renewal. */
-const overHttp = Effect.gen(function*() {
-  const { object, put } = yield* World
-  const resource = yield* object({ [Scenes.key]: Scenes.heldBy("go", yield* Clock.currentTimeNanos) })
-  const server = yield* KubeApiServer
-  const lock = yield* KubeLock.make({ resource, name: "x", owner: "me" })
-  const requests = (count: number) =>
-    Effect.repeat(turn, {
-      until: () =>
-        Effect.map(server.requests, (all) => all.filter(({ status }) => status !== "pending").length >= count)
-    })
-  const fiber = yield* Effect.forkChild(lock.withLock(Effect.sleep("15 seconds")))
-  yield* Effect.repeat(turn, { until: () => Effect.map(server.openWatches, (open) => open > 0) })
-  yield* put(resource, { other: "x" })
-  yield* requests(3)
-  yield* Effect.repeat(Effect.andThen(turn, TestClock.adjust("100 millis")), {
-    until: () => fiber.pollUnsafe() !== undefined
-  })
-  yield* Fiber.join(fiber)
-}).pipe(
-  Effect.withSpan("caller"),
-  Effect.provide(
-    Layer.fresh(KubeLock.layer.pipe(
-      Layer.provideMerge(storeOfServer),
-      Layer.provideMerge(apiServerWorld),
-      Layer.provideMerge(KubeApiServer.layer())
-    ))
-  )
-)
 
 describe("the spans", () => {
   it.effect("of a section are part of the span of its lock being held", () =>
