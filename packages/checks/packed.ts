@@ -1,17 +1,22 @@
 /**
  * Packs the packages, looks at the tarballs, and uses them in a plain npm project outside the workspace: installed, type-checked,
  * run. What is in them, how large they are, what can be imported, and the licences of what comes along: each has a module in
- * `packed/`. Needs the npm registry, or a warm cache.
+ * `packed/`. Then follows the guides getting-started and testing to the letter, from an empty folder on; what needs a cluster, where
+ * `KUBEBUILDER_ASSETS` names a folder with etcd, kube-apiserver and kubectl. Needs the npm registry, or a warm cache.
  */
+import { ControlPlane } from "@kubelock/testing"
+import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
-import { env, exit } from "node:process"
+import { delimiter, dirname, join, resolve } from "node:path"
+import process, { env, execPath } from "node:process"
+import { follow, stepsOf } from "./guide.ts"
 import * as Contents from "./packed/Contents.ts"
 import * as Doors from "./packed/Doors.ts"
 import * as Licences from "./packed/Licences.ts"
 import * as Sizes from "./packed/Sizes.ts"
+import * as Registry from "./registry.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 const names = ["core", "kube", "testing"]
@@ -75,6 +80,57 @@ const look = (tarball: string): ReadonlyArray<Sizes.Measured> => {
   return Sizes.ofPackage(name, join(folder, tarball), files)
 }
 
+/** What a newcomer does, with what a newcomer has: npm, Node, and for a cluster kubectl and setup-envtest. */
+const followGuides = async (tarballs: ReadonlyArray<string>) => {
+  const home = join(folder, "home")
+  mkdirSync(join(home, ".kube"), { recursive: true })
+  mkdirSync(join(home, "bin"))
+  const assets = env["KUBEBUILDER_ASSETS"] ?? ""
+  const hasAssets = existsSync(join(assets, "kubectl"))
+  writeFileSync(join(home, "bin/setup-envtest"), `#!/bin/sh\necho "${assets}"\n`, { mode: 0o755 })
+  const path = [
+    dirname(execPath),
+    join(home, "bin"),
+    ...(hasAssets ? [assets] : []),
+    ...(env["PATH"] ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"))
+  ]
+  const registry = await Registry.serve(tarballs)
+  const newcomersEnv = {
+    ...env,
+    NO_COLOR: "1",
+    HOME: home,
+    PATH: path.join(delimiter),
+    KUBECONFIG: undefined,
+    KUBEBUILDER_ASSETS: undefined,
+    npm_config_cache: run(root, "npm", "config", "get", "cache").trim(),
+    "npm_config_@kubelock:registry": registry.url
+  }
+  const needsCluster = ["On a cluster", "On the real thing"]
+  const followOne = (name: string, folder: string) => {
+    const steps = stepsOf(readFileSync(join(root, "docs/guides", name), "utf8"))
+    const followed = hasAssets ? steps : steps.filter(({ section }) => !needsCluster.includes(section))
+    return follow(followed, { folder, env: newcomersEnv, log: console.log })
+  }
+  const followAll = async () => {
+    await followOne("getting-started.md", home)
+    await followOne("testing.md", join(home, "deploys"))
+  }
+  const onCluster = Effect.gen(function*() {
+    const { kubeconfig } = yield* ControlPlane
+    writeFileSync(join(home, ".kube/config"), kubeconfig)
+    yield* Effect.promise(followAll)
+  })
+  try {
+    if (hasAssets) await Effect.runPromise(Effect.provide(onCluster, ControlPlane.layer()))
+    else await followAll()
+  } finally {
+    registry.close()
+  }
+  if (!hasAssets) {
+    console.log(`not followed, since KUBEBUILDER_ASSETS names no folder with kubectl: ${needsCluster.join(", ")}`)
+  }
+}
+
 try {
   run(root, "tsc", "-b", ...names.map((name) => `packages/${name}`))
   for (const name of names) {
@@ -110,10 +166,11 @@ try {
   const all = [...sizes, ...await Sizes.ofBundles(folder)]
   for (const measured of all) console.log(Sizes.lineOf(measured))
   assertNone(Sizes.problemsOf(all), "too large")
+  await followGuides(tarballs.map((file) => join(folder, file)))
   console.log(`packed, checked and used: ${tarballs.join(", ")}`)
 } catch (error) {
   console.error(error)
-  exit(1)
+  process.exitCode = 1
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -155,7 +155,8 @@ describe("docs/examples", () => {
   it("are all run, and all in the table of their README", () => {
     const files = readdirSync(folder).filter((file) => file.endsWith(".ts")).toSorted()
     // The tests among them are run by vitest itself, as a project of its own.
-    const run = [...Object.keys(programs), "graceful-shutdown.ts", "in-a-pod.ts", "your-own-code.test.ts"]
+    const tests = files.filter((file) => file.endsWith(".test.ts"))
+    const run = [...Object.keys(programs), "graceful-shutdown.ts", "in-a-pod.ts", ...tests]
     assert.deepStrictEqual(run.toSorted(), files)
     const rows = [...read("docs/examples/README.md").text.matchAll(/^\| \[([^\]]+)\]\(([^)]+)\)/gm)]
     assert.deepStrictEqual(rows.map(([, title]) => title!).toSorted(), files)
