@@ -1,4 +1,5 @@
 /** Lines over two logarithmic axes, as SVG: each named where it ends, readable on light and on dark. Pure. */
+import { escape, palettes } from "./Svg.ts"
 
 export interface Line {
   readonly name: string
@@ -20,28 +21,28 @@ const width = 700
 const height = 400
 const frame = { left: 64, right: 536, top: 56, bottom: 344 }
 
+const { dark, light } = palettes
+
 const style = `
-  text { font: 13px system-ui, sans-serif; fill: #24292f }
+  text { font: 13px system-ui, sans-serif; fill: ${light.text} }
   .title { font-size: 16px; font-weight: 600 }
-  .quiet { fill: #57606a }
-  .grid { stroke: #d0d7de; stroke-width: 1 }
+  .quiet { fill: ${light.quiet} }
+  .grid { stroke: ${light.grid}; stroke-width: 1 }
   .line { fill: none; stroke-width: 2.5; stroke-linejoin: round; stroke-linecap: round }
-  .reference { stroke: #57606a; stroke-width: 1.5; stroke-dasharray: 5 5 }
-  .l0 { stroke: #0969da } .l1 { stroke: #bc4c00 } .l2 { stroke: #1a7f37 }
-  .p0 { fill: #0969da } .p1 { fill: #bc4c00 } .p2 { fill: #1a7f37 } .pr { fill: #57606a }
-  .background { fill: #ffffff }
+  .reference { stroke: ${light.quiet}; stroke-width: 1.5; stroke-dasharray: 5 5 }
+  .l0 { stroke: ${light.first} } .l1 { stroke: ${light.second} } .l2 { stroke: ${light.third} }
+  .p0 { fill: ${light.first} } .p1 { fill: ${light.second} } .p2 { fill: ${light.third} } .pr { fill: ${light.quiet} }
+  .background { fill: ${light.background} }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 }
-    .quiet { fill: #9198a1 }
-    .grid { stroke: #30363d }
-    .reference { stroke: #9198a1 }
-    .l0 { stroke: #58a6ff } .l1 { stroke: #ffa657 } .l2 { stroke: #56d364 }
-    .p0 { fill: #58a6ff } .p1 { fill: #ffa657 } .p2 { fill: #56d364 } .pr { fill: #9198a1 }
-    .background { fill: #0d1117 }
+    text { fill: ${dark.text} }
+    .quiet { fill: ${dark.quiet} }
+    .grid { stroke: ${dark.grid} }
+    .reference { stroke: ${dark.quiet} }
+    .l0 { stroke: ${dark.first} } .l1 { stroke: ${dark.second} } .l2 { stroke: ${dark.third} }
+    .p0 { fill: ${dark.first} } .p1 { fill: ${dark.second} } .p2 { fill: ${dark.third} } .pr { fill: ${dark.quiet} }
+    .background { fill: ${dark.background} }
   }
 `
-
-const escape = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
 
 /** The powers of ten that hold all of the values. */
 const decades = (values: ReadonlyArray<number>): ReadonlyArray<number> => {
