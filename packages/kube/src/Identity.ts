@@ -36,14 +36,15 @@ export interface Identity {
   readonly process: string
 }
 
-const sixLetters = Effect.map(Random.nextIntBetween(0, 36 ** 6), (number) => number.toString(36).padStart(6, "0"))
+const sixLetters = (random: Random.Random): string =>
+  Math.floor(random.nextDoubleUnsafe() * 36 ** 6).toString(36).padStart(6, "0")
 
-const randomText = Effect.zipWith(sixLetters, sixLetters, (first, second) => first + second)
+const randomText = (random: Random.Random): string => sixLetters(random) + sixLetters(random)
 
 /** The identity in force: made once per process unless provided otherwise. @category services @since 0.1.0 */
 export const Identity: Context.Reference<Identity> = Context.Reference<Identity>("@kubelock/kube/Identity", {
   defaultValue: () => {
-    const text = Effect.runSync(randomText)
+    const text = randomText(Effect.runSync(Random.Random))
     // The global one: an import of `node:process` reads all that is in it, and with that opens stdin.
     return { owner: `${hostname()}-${process.pid}-${text}`, process: text }
   }
@@ -74,8 +75,6 @@ export const withOwner = (owner: string) => <A, E, R>(self: Effect.Effect<A, E, 
  * @category constructors
  * @since 0.1.0
  */
-export const nextAcquisitionId: Effect.Effect<string> = Effect.zipWith(
-  Identity,
-  randomText,
-  ({ process }, random) => `${process}-${random}`
+export const nextAcquisitionId: Effect.Effect<string> = Effect.withFiber((fiber) =>
+  Effect.succeed(`${fiber.getRef(Identity).process}-${randomText(fiber.getRef(Random.Random))}`)
 )

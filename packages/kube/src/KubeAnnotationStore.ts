@@ -37,7 +37,7 @@
  * @since 0.1.0
  */
 import { AnnotationEdit, GoJson } from "@kubelock/core"
-import { Duration, Effect, Layer, Metric, Ref, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Layer, type Result, Stream } from "effect"
 import { AnnotationStore, type JsonPatchOperation, type ObjectChange, type ObjectMetadata } from "./AnnotationStore.ts"
 import * as ClockOffset from "./ClockOffset.ts"
 import * as Answers from "./internal/Answers.ts"
@@ -127,48 +127,45 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
   AnnotationStore,
   Effect.gen(function*() {
     const transport = yield* KubeTransport
-    const knownOffset = yield* Ref.make<ClockOffset.ClockOffset | undefined>(undefined)
+    let knownOffset: ClockOffset.ClockOffset | undefined
     const lastSeen = BoundedMap.make<{ readonly resourceVersion: bigint; readonly keys: ReadonlyArray<string> }>(1_024)
 
     const remember = (ref: ResourceRef.ResourceRef, { annotations, resourceVersion }: ObjectMetadata) =>
       lastSeen.set(ResourceRef.toPath(ref), { resourceVersion, keys: Object.keys(annotations) })
 
-    const hearClock = Effect.fnUntraced(function*(sample: ClockOffset.Sample) {
-      const offset = yield* Ref.modify(knownOffset, (before) => {
-        const after = ClockOffset.observe(before, sample)
-        return [after, after]
+    const hearClock = (sample: ClockOffset.Sample, context: Context.Context<never>) => {
+      knownOffset = ClockOffset.observe(knownOffset, sample)
+      LockMetrics.clockOffsetSeconds.updateUnsafe(ClockOffset.estimateMillis(knownOffset) / 1_000, context)
+    }
+
+    // Every request comes through here, so it takes no more steps than it must.
+    const answerTo = <A>(
+      request: KubeRequest,
+      read: (request: KubeRequest, body: string) => Result.Result<A, KubeError>
+    ): Effect.Effect<A, KubeError> =>
+      Effect.withFiber(({ context }) => {
+        const sent = readClocks(context)
+        return Effect.flatMap(transport.request(request), ({ body, dateMillis }) => {
+          if (dateMillis !== undefined) hearClock({ sent, received: readClocks(context), dateMillis }, context)
+          return Effect.fromResult(read(request, body))
+        })
       })
-      yield* Metric.update(LockMetrics.clockOffsetSeconds, ClockOffset.estimateMillis(offset) / 1_000)
-    })
 
-    const bodyOf = Effect.fnUntraced(function*(request: KubeRequest): Effect.fn.Return<string, KubeError> {
-      const sent = yield* readClocks
-      const { body, dateMillis } = yield* transport.request(request)
-      if (dateMillis !== undefined) yield* hearClock({ sent, received: yield* readClocks, dateMillis })
-      return body
-    })
-
-    const send = Effect.fnUntraced(function*(
-      ref: ResourceRef.ResourceRef,
-      request: KubeRequest
-    ): Effect.fn.Return<ObjectMetadata, KubeError> {
-      const object = yield* Answers.readObject(request, yield* bodyOf(request))
-      remember(ref, object)
-      return object
-    })
+    const send = (ref: ResourceRef.ResourceRef, request: KubeRequest): Effect.Effect<ObjectMetadata, KubeError> =>
+      Effect.map(answerTo(request, Answers.readObject), (object) => {
+        remember(ref, object)
+        return object
+      })
 
     const watch = (ref: ResourceRef.ResourceRef, from: bigint): Stream.Stream<Answers.Heard, KubeError> => {
       const request = watchRequest(ref, from)
       return transport.stream(request).pipe(
         Stream.timeoutOrElse({ duration: maxSilence, orElse: () => Stream.fail(silent(request)) }),
-        Stream.mapEffect((line) => Answers.readLine(request, line))
+        Stream.mapEffect((line) => Effect.fromResult(Answers.readLine(request, line)))
       )
     }
 
-    const list = Effect.fnUntraced(function*(ref: ResourceRef.ResourceRef) {
-      const request = listRequest(ref)
-      return yield* Answers.readList(request, yield* bodyOf(request))
-    })
+    const list = (ref: ResourceRef.ResourceRef) => Effect.suspend(() => answerTo(listRequest(ref), Answers.readList))
 
     // A watch may lag behind the answers to our own requests.
     const rememberIfNewer = (ref: ResourceRef.ResourceRef, change: ObjectChange) =>
@@ -179,23 +176,24 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
 
     return AnnotationStore.of({
       get: (ref) => send(ref, getRequest(ref)),
-      edit: Effect.fnUntraced(function*(ref, edits, operations = []) {
-        const seen = lastSeen.get(ResourceRef.toPath(ref))
-        // Where the edits are right in what they expect to be absent, nothing is left: a lock that was seen held may have been
-        // the only annotation.
-        const hasNone = edits.length > 0 && edits.every(({ expected }) => expected === undefined) &&
-          seen !== undefined && seen.keys.every((key) => edits.some((edit) => edit.key === key))
-        const patch = [...(hasNone ? patchOfNone(edits) : patchOf(edits)), ...JsonPatch.wellFormed(operations)]
-        return yield* Effect.catchIf(send(ref, patchRequest(ref, patch)), isRefusal, ({ reason }) =>
-          Effect.fail(
-            new AnnotationEdit.EditRefused({
-              keys: edits.map(({ key }) => key),
-              said: operations.length === 0
-                ? reason.message
-                : `Or an operation could not be made (${JsonPatch.describe(operations)}). ${reason.message}`
-            })
-          ))
-      }),
+      edit: (ref, edits, operations = []) =>
+        Effect.suspend(() => {
+          const seen = lastSeen.get(ResourceRef.toPath(ref))
+          // Where the edits are right in what they expect to be absent, nothing is left: a lock that was seen held may have been
+          // the only annotation.
+          const hasNone = edits.length > 0 && edits.every(({ expected }) => expected === undefined) &&
+            seen !== undefined && seen.keys.every((key) => edits.some((edit) => edit.key === key))
+          const patch = [...(hasNone ? patchOfNone(edits) : patchOf(edits)), ...JsonPatch.wellFormed(operations)]
+          return Effect.mapError(send(ref, patchRequest(ref, patch)), (error) =>
+            isRefusal(error)
+              ? new AnnotationEdit.EditRefused({
+                keys: edits.map(({ key }) => key),
+                said: operations.length === 0
+                  ? error.reason.message
+                  : `Or an operation could not be made (${JsonPatch.describe(operations)}). ${error.reason.message}`
+              })
+              : error)
+        }),
       changes: (ref, from) =>
         Stream.tap(
           Following.follow({
@@ -205,23 +203,23 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
           }, from),
           (change) => rememberIfNewer(ref, change)
         ),
-      clockOffset: Effect.gen(function*() {
-        const offset = yield* Ref.get(knownOffset)
-        return offset && ClockOffset.fade(offset, yield* readClocks)
-      })
+      clockOffset: Effect.contextWith((context: Context.Context<never>) =>
+        Effect.succeed(knownOffset && ClockOffset.fade(knownOffset, readClocks(context)))
+      )
     })
   })
 )
 
-const readClocks: Effect.Effect<ClockOffset.ClockReading> = Effect.clockWith((clock) =>
-  Effect.sync(() => ({
+const readClocks = (context: Context.Context<never>): ClockOffset.ClockReading => {
+  const clock = Context.get(context, Clock.Clock)
+  return {
     wallMillis: clock.currentTimeMillisUnsafe(),
     monotonicMillis: Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
-  }))
-)
+  }
+}
 
 // The API server gives no cause for a failed `test`; it gives one for a value that it would not store.
-const isRefusal = (error: AnnotationEdit.EditRefused | KubeError): error is KubeError =>
+const isRefusal = (error: KubeError): boolean =>
   isInvalid(error) && error.reason.status === 422 && error.reason.causes.length === 0
 
 const silent = ({ method, path }: KubeRequest): KubeError =>

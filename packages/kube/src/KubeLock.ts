@@ -50,7 +50,7 @@ import {
   Transition,
   Ttl
 } from "@kubelock/core"
-import { Clock, Context, Duration, Effect, flow, Layer, Predicate, Result } from "effect"
+import { Clock, Context, Duration, Effect, flow, Layer, Predicate, Result, Tracer } from "effect"
 import { AnnotationStore } from "./AnnotationStore.ts"
 import { Identity, nextAcquisitionId } from "./Identity.ts"
 import * as Attempts from "./internal/Attempts.ts"
@@ -270,50 +270,66 @@ const make = Effect.gen(function*() {
   const attempts = Attempts.make(store)
   const holding = yield* Holding.make(store, attempts)
 
-  const settingsOf = Effect.fnUntraced(function*(options: ManagedLockOptions) {
-    return yield* Effect.fromResult(Settings.make(options, yield* ownerOf(options)))
-  })
-
-  const acquireAll = Effect.fnUntraced(function*(options: AcquireAllOptions) {
-    const given = yield* Effect.fromResult(
-      Given.read("options", options, ({ names, resource, ttl }) => ({ names, resource, ttl }))
+  const settingsOf = (options: ManagedLockOptions) =>
+    Effect.flatMap(
+      Identity,
+      (identity) =>
+        Effect.fromResult(Result.flatMap(ownerOf(options, identity), (owner) => Settings.make(options, owner)))
     )
-    const resource = yield* Effect.fromResult(ResourceRef.validate(given.resource))
-    const ttl = yield* Effect.fromResult(Ttl.make(given.ttl))
-    const names = yield* Effect.fromResult(arrayOf("names", given.names))
-    const locks = yield* Effect.fromResult(Result.all(names.map(LockName.make)))
-    const owner = yield* ownerOf(options)
-    const id = yield* nextAcquisitionId
-    if (locks.length === 0) return []
-    yield* Effect.annotateCurrentSpan(Attributes.ofLocks(locks.map((name) => ({ resource, name, owner }))))
-    const requests = locks.map((lock) => ({ lock, resource: ResourceRef.describe(resource), owner, id, ttl }))
-    const leases = (yield* attempts.acquire({ resource, requests, believed: {} })).map(({ lease }) => asTaken(lease))
-    yield* Effect.annotateCurrentSpan(Attributes.ofHeld(leases))
-    return leases
-  })
 
-  const releaseAll = Effect.fnUntraced(function*(given: ReadonlyArray<Lease>) {
-    const leases = yield* Effect.fromResult(
-      Result.flatMap(arrayOf("leases", given), (leases) => Result.all(leases.map(validateLease)))
+  // Every acquisition comes through here, so it takes no more steps than it must.
+  const acquireWanted = (
+    spanName: string,
+    wantedOf: (identity: Identity) => Result.Result<Wanted, InvalidConfig>
+  ): Effect.Effect<ReadonlyArray<Lease>, AlreadyExists | OwnerMismatch | Refused> =>
+    Effect.flatMap(Identity, (identity) => {
+      const wanted = wantedOf(identity)
+      if (Result.isFailure(wanted)) return spanned(spanName, {}, () => Effect.fail(wanted.failure))
+      const { locks, owner, resource, ttl } = wanted.success
+      if (locks.length === 0) return spanned(spanName, {}, () => Effect.succeed([]))
+      return spanned(
+        spanName,
+        Attributes.ofLocks(locks.map((name) => ({ resource, name, owner }))),
+        (span) =>
+          Effect.flatMap(nextAcquisitionId, (id) => {
+            const requests = locks.map((lock) => ({ lock, resource: ResourceRef.describe(resource), owner, id, ttl }))
+            return Effect.map(attempts.acquire({ resource, requests, believed: {} }), (taken) => {
+              const leases = taken.map(({ lease }) => asTaken(lease))
+              Attributes.setToken(span, leases)
+              return leases
+            })
+          })
+      )
+    })
+
+  const releaseHeld = (
+    spanName: string,
+    held: Result.Result<ReadonlyArray<Lease>, InvalidConfig>
+  ): Effect.Effect<void, NotFound | OwnerMismatch | Refused> => {
+    if (Result.isFailure(held)) return spanned(spanName, {}, () => Effect.fail(held.failure))
+    const [first] = held.success
+    if (first === undefined) return spanned(spanName, {}, () => Effect.void)
+    return spanned(
+      spanName,
+      Attributes.ofHeld(held.success),
+      () => Effect.asVoid(attempts.release(first.resource, held.success))
     )
-    const [first] = leases
-    if (first === undefined) return
-    const resource = first.resource
-    const twice = firstTwice(leases, ({ name }) => name)
-    if (twice !== undefined) {
-      return yield* new InvalidConfig({ field: "leases", value: twice.name, problem: "two of them are of this lock" })
+  }
+
+  const releaseOwned = Effect.fnUntraced(function*(target: OwnerTarget) {
+    const { lock, resource } = yield* Effect.fromResult(validateTarget(target))
+    const request = {
+      lock,
+      resource: ResourceRef.describe(resource),
+      owner: yield* Effect.fromResult(ownerOf(target, yield* Identity))
     }
-    const elsewhere = leases.find((lease) => ResourceRef.toPath(lease.resource) !== ResourceRef.toPath(resource))
-    if (elsewhere !== undefined) {
-      return yield* new InvalidConfig({
-        field: "leases",
-        value: ResourceRef.describe(elsewhere.resource),
-        problem: `all leases must be of one object; the first is of ${ResourceRef.describe(resource)}`
-      })
-    }
-    yield* Effect.annotateCurrentSpan(Attributes.ofHeld(leases))
-    yield* attempts.release(resource, leases)
-  })
+    yield* Effect.annotateCurrentSpan(Attributes.ofLocks([{ resource, name: lock, owner: request.owner }]))
+    yield* attempts.perform({
+      resource,
+      decide: (annotations, { wallNanos }) =>
+        Result.map(Transition.release(annotations, request, wallNanos), (edit) => [edit])
+    }).pipe(forPurpose("release", [lock], request.owner))
+  }, Effect.withSpan("KubeLock.release", {}, Attributes.withoutStack))
 
   const inspect = Effect.fnUntraced(function*(target: LockTarget) {
     const { lock, resource } = yield* Effect.fromResult(validateTarget(target))
@@ -333,14 +349,20 @@ const make = Effect.gen(function*() {
       }
       return holding.locksOf(all)
     }),
-    acquire: Effect.fnUntraced(function*(options) {
-      const one = yield* Effect.fromResult(
-        Given.read("options", options, ({ name, owner, resource, ttl }) => ({ resource, owner, ttl, names: [name] }))
-      )
-      const leases = yield* acquireAll(one)
-      return leases[0]!
-    }, Effect.withSpan("KubeLock.acquire", {}, withoutStack)),
-    acquireAll: flow(acquireAll, Effect.withSpan("KubeLock.acquireAll", {}, withoutStack)),
+    acquire: (options) =>
+      Effect.map(
+        acquireWanted("KubeLock.acquire", (identity) =>
+          Result.flatMap(
+            Given.read(
+              "options",
+              options,
+              ({ name, owner, resource, ttl }) => ({ resource, owner, ttl, names: [name] })
+            ),
+            (options) => wantedOf(options, identity)
+          )),
+        (leases) => leases[0]!
+      ),
+    acquireAll: (options) => acquireWanted("KubeLock.acquireAll", (identity) => wantedOf(options, identity)),
     renew: Effect.fnUntraced(function*(given) {
       const lease = yield* Effect.fromResult(validateLease(given))
       yield* Effect.annotateCurrentSpan(Attributes.ofHeld([lease]))
@@ -351,34 +373,22 @@ const make = Effect.gen(function*() {
           Result.map(Transition.renew(annotations, requestOf(lease), wallNanos), (edit) => [edit])
       }).pipe(forPurpose("renew", [lease.name], lease.owner))
       return asTaken({ ...lease, record: edits[0]!.record })
-    }, Effect.withSpan("KubeLock.renew", {}, withoutStack)),
-    release: Effect.fnUntraced(function*(held) {
-      const lease = yield* Effect.fromResult(
-        Given.read("lease", held, (held) => "record" in held ? held : undefined)
-      )
-      if (lease !== undefined) return yield* releaseAll([lease])
-      const { lock, resource } = yield* Effect.fromResult(validateTarget(held))
-      const request = {
-        lock,
-        resource: ResourceRef.describe(resource),
-        owner: yield* ownerOf(held)
-      }
-      yield* Effect.annotateCurrentSpan(Attributes.ofLocks([{ resource, name: lock, owner: request.owner }]))
-      yield* attempts.perform({
-        resource,
-        decide: (annotations, { wallNanos }) =>
-          Result.map(Transition.release(annotations, request, wallNanos), (edit) => [edit])
-      }).pipe(forPurpose("release", [lock], request.owner))
-    }, Effect.withSpan("KubeLock.release", {}, withoutStack)),
-    releaseAll: flow(releaseAll, Effect.withSpan("KubeLock.releaseAll", {}, withoutStack)),
-    inspect: flow(inspect, Effect.withSpan("KubeLock.inspect", {}, withoutStack)),
+    }, Effect.withSpan("KubeLock.renew", {}, Attributes.withoutStack)),
+    release: (held) =>
+      Effect.suspend(() => {
+        const lease = Given.read("lease", held, (held) => "record" in held ? held : undefined)
+        if (Result.isSuccess(lease) && lease.success === undefined) return releaseOwned(held)
+        return releaseHeld("KubeLock.release", Result.flatMap(lease, (lease) => leasesOf([lease!])))
+      }),
+    releaseAll: (leases) => Effect.suspend(() => releaseHeld("KubeLock.releaseAll", leasesOf(leases))),
+    inspect: flow(inspect, Effect.withSpan("KubeLock.inspect", {}, Attributes.withoutStack)),
     list: Effect.fnUntraced(function*(given) {
       const resource = yield* Effect.fromResult(ResourceRef.validate(given))
       yield* Effect.annotateCurrentSpan(Attributes.ofObject(resource))
       const { annotations } = yield* attempts.read(resource).pipe(forPurpose("list", []))
       const nowNanos = yield* Clock.currentTimeNanos
       return LockState.readAll(annotations, nowNanos).map(([lock, state]) => infoOf(resource, lock, state, nowNanos))
-    }, Effect.withSpan("KubeLock.list", {}, withoutStack)),
+    }, Effect.withSpan("KubeLock.list", {}, Attributes.withoutStack)),
     break: Effect.fnUntraced(function*(target) {
       const { lock, resource } = yield* Effect.fromResult(validateTarget(target))
       const request = { lock, resource: ResourceRef.describe(resource) }
@@ -395,26 +405,51 @@ const make = Effect.gen(function*() {
         Effect.annotateLogs(Attributes.ofLocks([broken]))
       )
       return broken
-    }, Effect.withSpan("KubeLock.break", {}, withoutStack))
+    }, Effect.withSpan("KubeLock.break", {}, Attributes.withoutStack))
   })
 })
 
-// To look where each call came from takes as long as all the deciding.
-const withoutStack = { captureStackTrace: false }
+/** In a span of its own, which is handed in. It leaves no frame of a stack, which `Effect.withSpan` would put beside it for as much again. */
+const spanned = <A, E, R>(
+  name: string,
+  attributes: Record<string, string>,
+  use: (span: Tracer.Span) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.useSpan(name, { attributes }, (span) => Effect.provideService(use(span), Tracer.ParentSpan, span))
 
 // The API server's limit for all annotations of an object together: a longer one can never be written.
 const longestOwner = 262_144
 
-const ownerOf = Effect.fnUntraced(function*(options: { readonly owner?: string | undefined }) {
-  const given = yield* Effect.fromResult(Given.read("options", options, ({ owner }) => owner))
-  const owner = given === undefined ? (yield* Identity).owner : given
-  if (typeof owner === "string" && owner.length <= longestOwner) return owner
-  return yield* InvalidConfig.of(
-    "owner",
-    owner,
-    `it must be a string of at most ${longestOwner} characters, or left out`
-  )
-})
+const ownerOf = (
+  options: { readonly owner?: string | undefined },
+  identity: Identity
+): Result.Result<string, InvalidConfig> =>
+  Result.flatMap(Given.read("options", options, ({ owner }) => owner), (given) => {
+    const owner = given === undefined ? identity.owner : given
+    return typeof owner === "string" && owner.length <= longestOwner
+      ? Result.succeed(owner)
+      : Result.fail(
+        InvalidConfig.of("owner", owner, `it must be a string of at most ${longestOwner} characters, or left out`)
+      )
+  })
+
+/** Locks of one object that are to be taken. */
+interface Wanted {
+  readonly resource: ResourceRef.ResourceRef
+  readonly locks: ReadonlyArray<LockName.LockName>
+  readonly owner: string
+  readonly ttl: Ttl.Ttl
+}
+
+const wantedOf = (options: AcquireAllOptions, identity: Identity): Result.Result<Wanted, InvalidConfig> =>
+  Result.gen(function*() {
+    const given = yield* Given.read("options", options, ({ names, resource, ttl }) => ({ names, resource, ttl }))
+    const resource = yield* ResourceRef.validate(given.resource)
+    const ttl = yield* Ttl.make(given.ttl)
+    const names = yield* arrayOf("names", given.names)
+    const locks = yield* Result.all(names.map(LockName.make))
+    return { resource, ttl, locks, owner: yield* ownerOf(options, identity) }
+  })
 
 const arrayOf = <A>(field: string, given: ReadonlyArray<A>): Result.Result<ReadonlyArray<A>, InvalidConfig> =>
   Result.flatMap(
@@ -453,6 +488,31 @@ const asTaken = (lease: Lease): Lease => {
 const validateLease = (given: Lease): Result.Result<Lease, InvalidConfig> =>
   taken.has(given) ? Result.succeed(given) : checkLease(given)
 
+/** Leases of one object, each of another lock. */
+const leasesOf = (given: ReadonlyArray<Lease>): Result.Result<ReadonlyArray<Lease>, InvalidConfig> =>
+  Result.gen(function*() {
+    const leases = yield* Result.all((yield* arrayOf("leases", given)).map(validateLease))
+    const [first] = leases
+    if (first === undefined || leases.length === 1) return leases
+    const twice = firstTwice(leases, ({ name }) => name)
+    if (twice !== undefined) {
+      return yield* refuse("leases", twice.name, "two of them are of this lock")
+    }
+    const path = ResourceRef.toPath(first.resource)
+    const elsewhere = leases.find((lease) => ResourceRef.toPath(lease.resource) !== path)
+    if (elsewhere !== undefined) {
+      return yield* refuse(
+        "leases",
+        ResourceRef.describe(elsewhere.resource),
+        `all leases must be of one object; the first is of ${ResourceRef.describe(first.resource)}`
+      )
+    }
+    return leases
+  })
+
+const refuse = (field: string, value: string, problem: string): Result.Result<never, InvalidConfig> =>
+  Result.fail(new InvalidConfig({ field, value, problem }))
+
 /** A lease is a value, and may have been stored and read badly on its way back. */
 const checkLease = (given: Lease): Result.Result<Lease, InvalidConfig> =>
   Result.gen(function*() {
@@ -467,13 +527,10 @@ const checkLease = (given: Lease): Result.Result<Lease, InvalidConfig> =>
     const resource = yield* ResourceRef.validate(lease.resource)
     const name = yield* LockName.make(lease.name)
     if (!Result.getOrElse(Result.try(() => isWhole(lease)), () => false)) {
-      return yield* Result.fail(
-        new InvalidConfig({
-          field: "lease",
-          value: name,
-          problem:
-            "it is not as acquire or renew returned it: times and the fencing token must be bigint, id and owner strings"
-        })
+      return yield* refuse(
+        "lease",
+        name,
+        "it is not as acquire or renew returned it: times and the fencing token must be bigint, id and owner strings"
       )
     }
     return { ...lease, resource, name }

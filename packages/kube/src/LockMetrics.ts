@@ -118,13 +118,16 @@ export const clockOffsetSeconds = Metric.gauge("kubelock_clock_offset_seconds", 
   attributes: { unit: "s" }
 })
 
-/** Counts by the value of an attribute. */
-const by = (metric: Metric.Metric<number, Metric.CounterState<number>>, attribute: string) => {
+/** Counts by the value of an attribute. A metric of each value finds its count at once; `Metric.withAttributes` would look for it each time. */
+const by = ({ description, id }: Metric.Metric<number, Metric.CounterState<number>>, attribute: string) => {
   const counts = new Map<string, Effect.Effect<void>>()
   return (value: string): Effect.Effect<void> => {
     const known = counts.get(value)
     if (known !== undefined) return known
-    const count = Metric.update(Metric.withAttributes(metric, { [attribute]: value }), 1)
+    const count = Metric.update(
+      Metric.counter(id, { description, incremental: true, attributes: { [attribute]: value } }),
+      1
+    )
     counts.set(value, count)
     return count
   }

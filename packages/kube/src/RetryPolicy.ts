@@ -114,7 +114,11 @@ const schedules: Partial<Record<KubeErrorReason["_tag"], ScheduleName>> = {
  * @category constructors
  * @since 0.1.0
  */
-export const start: Effect.Effect<Backoff> = Effect.map(RetryPolicy, (policy) => {
+export const start: Effect.Effect<Backoff> = Effect.withFiber((fiber) =>
+  Effect.succeed(backoffOf(fiber.getRef(RetryPolicy)))
+)
+
+const backoffOf = (policy: RetryPolicy): Backoff => {
   // Most operations never fail: a schedule is started at the first failure that asks for it.
   const steps = new Map<ScheduleName, Step>()
   return Effect.fnUntraced(function*(error) {
@@ -126,6 +130,6 @@ export const start: Effect.Effect<Backoff> = Effect.map(RetryPolicy, (policy) =>
     const [, delay] = yield* step(yield* Clock.currentTimeMillis, error).pipe(Pull.catchDone(() => Effect.fail(error)))
     yield* Effect.sleep(Duration.max(delay, retryAfter))
   })
-})
+}
 
 type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>

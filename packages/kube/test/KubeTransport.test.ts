@@ -54,7 +54,7 @@ describe("one request", () => {
       assert.strictEqual(received?.method, "PATCH")
       assert.strictEqual(
         received?.url,
-        "/api/v1/namespaces/default/configmaps/locks?fieldManager=kubelock+%26+co&dryRun=All&timeout=10000ms"
+        "/api/v1/namespaces/default/configmaps/locks?fieldManager=kubelock%20%26%20co&dryRun=All&timeout=10000ms"
       )
       assert.strictEqual(received?.body, "[\"ä\"]")
       assert.strictEqual(received?.headers["content-type"], "application/json-patch+json")

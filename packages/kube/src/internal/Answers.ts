@@ -1,5 +1,5 @@
 /** What an API server says of an object, alone, in a list or in a line of a watch: read, or a {@link KubeError}. */
-import { Effect, Result, Schema } from "effect"
+import { Result, Schema } from "effect"
 import type { ObjectMetadata } from "../AnnotationStore.ts"
 import { KubeError, type KubeErrorRequest } from "../KubeError.ts"
 
@@ -54,12 +54,10 @@ const metadataOf = ({ metadata }: typeof PartialObjectMetadata.Type): ObjectMeta
 /** What is no JSON of the expected shape comes from something that is no API server. */
 const reading = <A>(schema: Schema.Codec<A, unknown>) => {
   const decode = Schema.decodeUnknownResult(schema)
-  return (request: KubeErrorRequest, body: string): Effect.Effect<A, KubeError> =>
-    Effect.suspend(() =>
-      Result.match(Result.flatMap(Result.try((): unknown => JSON.parse(body)), decode), {
-        onSuccess: Effect.succeed,
-        onFailure: () => Effect.fail(KubeError.fromResponse(request, { status: 200, headers: {}, body }))
-      })
+  return (request: KubeErrorRequest, body: string): Result.Result<A, KubeError> =>
+    Result.mapError(
+      Result.flatMap(Result.try((): unknown => JSON.parse(body)), decode),
+      () => KubeError.fromResponse(request, { status: 200, headers: {}, body })
     )
 }
 
@@ -68,12 +66,12 @@ const readingList = reading(PartialObjectMetadataList)
 const readingEvent = reading(WatchEvent)
 
 /** The answer to a GET or a PATCH. */
-export const readObject = (request: KubeErrorRequest, body: string): Effect.Effect<ObjectMetadata, KubeError> =>
-  Effect.map(readingObject(request, body), metadataOf)
+export const readObject = (request: KubeErrorRequest, body: string): Result.Result<ObjectMetadata, KubeError> =>
+  Result.map(readingObject(request, body), metadataOf)
 
 /** The answer to a LIST of one name. */
-export const readList = (request: KubeErrorRequest, body: string): Effect.Effect<Listed, KubeError> =>
-  Effect.map(readingList(request, body), ({ items, metadata }) => {
+export const readList = (request: KubeErrorRequest, body: string): Result.Result<Listed, KubeError> =>
+  Result.map(readingList(request, body), ({ items, metadata }) => {
     const [item] = items ?? []
     return {
       resourceVersion: BigInt(metadata.resourceVersion),
@@ -82,21 +80,19 @@ export const readList = (request: KubeErrorRequest, body: string): Effect.Effect
   })
 
 /** A line of a watch. Its `ERROR` is the failure that the same status would have been over HTTP. */
-export const readLine = Effect.fnUntraced(function*(
-  request: KubeErrorRequest,
-  line: string
-): Effect.fn.Return<Heard, KubeError> {
-  const event = yield* readingEvent(request, line)
-  switch (event.type) {
-    case "ERROR": {
-      const { code = 500 } = event.object
-      return yield* KubeError.fromResponse(request, { status: code, headers: {}, body: JSON.stringify(event.object) })
+export const readLine = (request: KubeErrorRequest, line: string): Result.Result<Heard, KubeError> =>
+  Result.flatMap(readingEvent(request, line), (event): Result.Result<Heard, KubeError> => {
+    switch (event.type) {
+      case "ERROR": {
+        const { code = 500 } = event.object
+        const body = JSON.stringify(event.object)
+        return Result.fail(KubeError.fromResponse(request, { status: code, headers: {}, body }))
+      }
+      case "BOOKMARK":
+        return Result.succeed({ _tag: "Bookmark", resourceVersion: BigInt(event.object.metadata.resourceVersion) })
+      case "DELETED":
+        return Result.succeed({ _tag: "Deleted", resourceVersion: BigInt(event.object.metadata.resourceVersion) })
+      default:
+        return Result.succeed({ _tag: "Present", object: metadataOf(event.object) })
     }
-    case "BOOKMARK":
-      return { _tag: "Bookmark", resourceVersion: BigInt(event.object.metadata.resourceVersion) }
-    case "DELETED":
-      return { _tag: "Deleted", resourceVersion: BigInt(event.object.metadata.resourceVersion) }
-    default:
-      return { _tag: "Present", object: metadataOf(event.object) }
-  }
-})
+  })

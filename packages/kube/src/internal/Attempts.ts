@@ -4,7 +4,7 @@
  * Everything here takes leases and requests that are valid.
  */
 import { AnnotationEdit, quote, type Transition } from "@kubelock/core"
-import { Cause, Clock, Data, Duration, Effect, Result } from "effect"
+import { Cause, Data, Duration, Effect, Result } from "effect"
 import type { AnnotationStore, JsonPatchOperation, ObjectMetadata } from "../AnnotationStore.ts"
 import { Conflict, isConflict, KubeError } from "../KubeError.ts"
 import { RequestTimeout } from "../KubeTransport.ts"
@@ -17,9 +17,9 @@ import * as Operation from "./Operation.ts"
 import * as Tasks from "./Tasks.ts"
 
 /** The monotonic clock first: what is counted from here must not begin later than what is written down. */
-export const now: Effect.Effect<Operation.Instant> = Effect.gen(function*() {
-  const monotonicNanos = yield* Clock.monotonicTimeNanos
-  return { monotonicNanos, wallNanos: yield* Clock.currentTimeNanos }
+export const now: Effect.Effect<Operation.Instant> = Effect.clockWith((clock) => {
+  const monotonicNanos = clock.monotonicTimeNanosUnsafe()
+  return Effect.succeed({ monotonicNanos, wallNanos: clock.currentTimeNanosUnsafe() })
 })
 
 /** A try was refused, and no second was to be made. */
@@ -230,20 +230,22 @@ export const make = (store: AnnotationStore["Service"]) => {
       ),
 
     /** Gives back what of the leases, all of one object, is still held; then fails if something was not. */
-    release: Effect.fnUntraced(function*(
+    release: (
       resource: ResourceRef.ResourceRef,
       leases: ReadonlyArray<Lease>
-    ): Effect.fn.Return<ObjectMetadata, Tasks.NotMine | KubeError> {
-      let lost: Tasks.NotMine | undefined
-      const task = Tasks.release(leases, (error) => {
-        lost = error
+    ): Effect.Effect<ObjectMetadata, Tasks.NotMine | KubeError> =>
+      Effect.suspend(() => {
+        let lost: Tasks.NotMine | undefined
+        const task = Tasks.release(leases, (error) => {
+          lost = error
+        })
+        return Effect.flatMap(
+          perform<Transition.RemovalEdit, Tasks.NotMine>({ ...task, resource }).pipe(
+            forPurpose("release", leases.map(({ name }) => name), leases[0]?.owner)
+          ),
+          ({ after }) => lost === undefined ? Effect.succeed(after) : Effect.fail(lost)
+        )
       })
-      const { after } = yield* perform<Transition.RemovalEdit, Tasks.NotMine>({ ...task, resource }).pipe(
-        forPurpose("release", leases.map(({ name }) => name), leases[0]?.owner)
-      )
-      if (lost !== undefined) return yield* lost
-      return after
-    })
   }
 }
 

@@ -1,5 +1,9 @@
 /** How spans and logs name the locks that they are about. */
+import type { Tracer } from "effect"
 import * as ResourceRef from "../ResourceRef.ts"
+
+/** For spans: to look where a call came from takes as long as all the deciding. */
+export const withoutStack = { captureStackTrace: false }
 
 /** What is known of a lock. */
 interface Named {
@@ -9,7 +13,8 @@ interface Named {
   readonly owner?: string | undefined
 }
 
-const listed = (values: ReadonlyArray<string>): string => [...new Set(values)].join(", ")
+const listed = (values: ReadonlyArray<string>): string =>
+  values.length === 1 ? values[0]! : [...new Set(values)].join(", ")
 
 /** Of an object, whatever its locks. */
 export const ofObject = (resource: ResourceRef.ResourceRef) => ({ "kubelock.resource": ResourceRef.describe(resource) })
@@ -30,8 +35,17 @@ export const ofLocks = (locks: ReadonlyArray<Named>) => {
 /** What names locks that are held. */
 export type OfHeld = ReturnType<typeof ofHeld>
 
+const fencingToken = "kubelock.fencing_token"
+
+const tokensOf = (locks: ReadonlyArray<{ readonly fencingToken: bigint }>) =>
+  listed(locks.map(({ fencingToken }) => String(fencingToken)))
+
 /** Of locks that are held: leases, or what is held of managed ones. */
 export const ofHeld = (locks: ReadonlyArray<Named & { readonly fencingToken: bigint }>) => ({
   ...ofLocks(locks),
-  "kubelock.fencing_token": listed(locks.map(({ fencingToken }) => String(fencingToken)))
+  [fencingToken]: tokensOf(locks)
 })
+
+/** Of locks that a span has named before they were had. */
+export const setToken = (span: Tracer.Span, locks: ReadonlyArray<{ readonly fencingToken: bigint }>): void =>
+  span.attribute(fencingToken, tokensOf(locks))

@@ -40,12 +40,12 @@ export const make = Effect.fnUntraced(function*(
     })
   )
 
-  return ({ config: { proxyUrl }, tls }) => {
+  return ({ config: { origin, proxyUrl }, tls }) => {
     const previous = current
     if (previous !== undefined && previous.proxyUrl === proxyUrl && isSameTls(previous.tls, tls)) {
       return previous.dispatcher
     }
-    const dispatcher = open(undici, atMost, proxyUrl, tls)
+    const dispatcher = open(undici, atMost, origin, proxyUrl, tls)
     current = { proxyUrl, tls, dispatcher }
     if (previous !== undefined) close(previous.dispatcher)
     return dispatcher
@@ -61,11 +61,12 @@ interface Opened {
 const open = (
   undici: typeof Undici,
   connections: number | null,
+  origin: string,
   proxyUrl: string | undefined,
   tls: Tls | undefined
 ): Undici.Dispatcher =>
   proxyUrl === undefined
-    ? new undici.Agent({ ...settings, connections, connect: { ...tcpKeepAlive, ...given(tls) } })
+    ? new undici.Pool(origin, { ...settings, connections, connect: { ...tcpKeepAlive, ...given(tls) } })
     : new undici.ProxyAgent({
       ...settings,
       connections,

@@ -28,7 +28,9 @@ export class CredentialsError extends Data.TaggedError("CredentialsError")<{ rea
 
 /** Fetches credentials, one fetch at a time however many requests wait for it. */
 export interface CredentialsProvider {
-  readonly current: Effect.Effect<Credentials, CredentialsError>
+  /** The last, if they are still good for another request by the monotonic clock. */
+  readonly kept: (nowNanos: bigint) => Credentials | undefined
+  readonly fetch: Effect.Effect<Credentials, CredentialsError>
   /** Drops refused credentials with all that client-node caches, unless another request has done so already. */
   readonly refresh: (refused: Credentials) => Effect.Effect<void, CredentialsError>
 }
@@ -74,13 +76,12 @@ export const make = (
   }
 
   return {
-    current: Effect.flatMap(Clock.monotonicTimeNanos, (nowNanos) =>
-      kept !== undefined && nowNanos < kept.untilNanos
-        ? Effect.succeed(kept.credentials)
-        : Effect.tryPromise({
-          try: () => fetchOnce(nowNanos),
-          catch: (error) => new CredentialsError({ message: describe(config.user, error) })
-        })),
+    kept: (nowNanos) => kept !== undefined && nowNanos < kept.untilNanos ? kept.credentials : undefined,
+    fetch: Effect.flatMap(Clock.monotonicTimeNanos, (nowNanos) =>
+      Effect.tryPromise({
+        try: () => fetchOnce(nowNanos),
+        catch: (error) => new CredentialsError({ message: describe(config.user, error) })
+      })),
     refresh: Effect.fnUntraced(function*(refused) {
       if (refused.generation !== generation) return
       const next = yield* Effect.mapError(

@@ -30,8 +30,14 @@ export interface Broken {
   readonly isSent: boolean
 }
 
+/** No complete answer has come in time. */
+export const timeIsOver = "time is over"
+
+/** See {@link timeIsOver}. */
+export type TimeIsOver = typeof timeIsOver
+
 /**
- * Sends one request and reads the whole answer.
+ * Sends one request and reads the whole answer, unless it is told that its time is over.
  *
  * `onSent` is called when a connection stands and the request goes out on it; before that, nothing has left. Interruption
  * closes the connection at once, or keeps the request from ever being sent.
@@ -39,19 +45,33 @@ export interface Broken {
 export const exchange = (
   dispatcher: Dispatcher,
   options: Dispatcher.DispatchOptions,
-  onSent: () => void
-): Effect.Effect<Answer, Broken> =>
-  Effect.callback<Answer, Broken>((resume) => {
+  onSent: () => void,
+  limit: (onOver: () => void) => () => void
+): Effect.Effect<Answer, Broken | TimeIsOver> =>
+  Effect.callback<Answer, Broken | TimeIsOver>((resume) => {
     let controller: Dispatcher.DispatchController | undefined
-    let isInterrupted = false
+    let isGivenUp = false
     let status = 0
     let headers: Answer["headers"] = {}
     const body = gather()
 
+    const end = (outcome: Effect.Effect<Answer, Broken | TimeIsOver>) => {
+      callOff()
+      resume(outcome)
+    }
+    const giveUp = (why: string) => {
+      isGivenUp = true
+      controller?.abort(new Error(why))
+    }
+    const callOff = limit(() => {
+      resume(Effect.fail(timeIsOver))
+      giveUp("timed out")
+    })
+
     dispatcher.dispatch(options, {
       onRequestStart(started) {
-        if (isInterrupted) {
-          started.abort(new Error("interrupted"))
+        if (isGivenUp) {
+          started.abort(new Error("given up"))
           return
         }
         controller = started
@@ -69,16 +89,15 @@ export const exchange = (
         const answer = { status, headers, body: body.text() }
         // undici takes this connection for busy until a timer that it sets after this call: whoever sent the next request
         // before would open a second connection for it.
-        queueMicrotask(() => setImmediate(() => resume(Effect.succeed(answer))))
+        queueMicrotask(() => setImmediate(() => end(Effect.succeed(answer))))
       },
       onResponseError(_, error) {
-        resume(Effect.fail({ error, isSent: controller !== undefined }))
+        end(Effect.fail({ error, isSent: controller !== undefined }))
       }
     })
-
     return Effect.sync(() => {
-      isInterrupted = true
-      controller?.abort(new Error("interrupted"))
+      callOff()
+      giveUp("interrupted")
     })
   })
 

@@ -184,7 +184,11 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
         const requests = yield* Effect.forEach(berths, ({ settings }) => requestOf(settings))
         const taken = yield* run(Waiting.acquire({ attempts, view, resource, requests, restore })).pipe(
           Effect.catchTag("InvalidConfig", Effect.die),
-          Effect.withSpan("KubeLock.wait", { attributes: Attributes.ofLocks(berths.map(({ settings }) => settings)) })
+          Effect.withSpan(
+            "KubeLock.wait",
+            { attributes: Attributes.ofLocks(berths.map(({ settings }) => settings)) },
+            Attributes.withoutStack
+          )
         )
         for (const [index, berth] of berths.entries()) yield* keep(berth, taken[index]!)
       })
@@ -212,7 +216,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       if (group.length > 1 || !isLeftFor(berth, yield* Clock.monotonicTimeNanos)) yield* Lane.release(lane)
     }
     if (berths.some(({ lane }) => lane.tenure === undefined)) {
-      yield* Effect.withParentSpan(restore(withinLayer(contend(berths))), span)
+      yield* Effect.withParentSpan(restore(withinLayer(contend(berths))), span, Attributes.withoutStack)
     }
     for (const berth of berths) yield* hold(berth)
   })
@@ -263,7 +267,7 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
     }
     const berth: Berth = { settings, lane, outcome: "acquired", section: undefined }
     const isTaken = yield* restore(withinLayer(tryToTake(berth))).pipe(
-      Effect.withParentSpan(span),
+      Effect.withParentSpan(span, Attributes.withoutStack),
       Effect.onError((cause) => Effect.andThen(LockMetrics.acquired(outcomeOf(cause)), giveUp([berth])))
     )
     if (!isTaken) {
@@ -389,7 +393,7 @@ const under = <A, E, R>(
   { held, span }: Section.Section,
   work: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, Exclude<R, HeldLock>> =>
-  work.pipe(Effect.provideService(HeldLock, held), Effect.withParentSpan(span))
+  work.pipe(Effect.provideService(HeldLock, held), Effect.withParentSpan(span, Attributes.withoutStack))
 
 /**
  * Works under locks, and gives them back. When one is lost the work is interrupted; under one that is lost already nothing is

@@ -1,6 +1,6 @@
 /** `KubeTransport` over HTTP: what sends requests, and says why one was not answered. */
 import { InvalidConfig } from "@kubelock/core"
-import { Duration, Effect, Option, Schema, type Scope, Stream } from "effect"
+import { Clock, type Context, Duration, Effect, Option, Schema, type Scope, Stream } from "effect"
 import * as fs from "node:fs"
 import type { Dispatcher } from "undici"
 import { KubeError, Timeout, Unauthorized, Unavailable } from "../KubeError.ts"
@@ -9,16 +9,17 @@ import * as ClusterConfig from "./ClusterConfig.ts"
 import { concealInJson, concealKnown } from "./Concealment.ts"
 import * as Connections from "./Connections.ts"
 import * as Credentials from "./Credentials.ts"
+import * as Deadlines from "./Deadlines.ts"
 import * as Exchange from "./Exchange.ts"
 import * as Given from "./Given.ts"
 import { doubt } from "./RequestTarget.ts"
 import { oneLine } from "./Status.ts"
 
-/** `callersTimeout` is how long the caller of a request lets it take. */
+/** `CallersTimeout` is how long the caller of a request lets it take. */
 export const make = Effect.fnUntraced(function*(
   source: ClusterConfig.Source,
   options: KubeConfigOptions,
-  callersTimeout: Effect.Effect<Duration.Duration>
+  CallersTimeout: Context.Reference<Duration.Duration>
 ): Effect.fn.Return<KubeTransport["Service"], InvalidConfig, Scope.Scope> {
   const given = yield* Effect.fromResult(
     Given.read("options", options, ({ context, requestTimeout, userAgent }) => ({ context, requestTimeout, userAgent }))
@@ -38,75 +39,91 @@ export const make = Effect.fnUntraced(function*(
   )
   const credentials = Credentials.make(clientNode, config, reload)
   const connections = yield* Connections.make(undici, 16)
+  const deadlines = yield* Deadlines.make
   // Apart, since a handful of watches would otherwise leave no connection for a request.
   const streamConnections = yield* Connections.make(undici, null)
 
-  const authenticate = (request: KubeRequest) => Effect.mapError(credentials.current, unauthenticated(request))
+  /** What is waited for, unless the time of the request is over before. */
+  const inTime = <A, E, R>(request: KubeRequest, attempt: Attempt, effect: Effect.Effect<A, E, R>) =>
+    Effect.clockWith((clock) =>
+      Effect.timeoutOrElse(effect, {
+        duration: remaining(attempt, clock),
+        orElse: () => giveUp(request, attempt)
+      })
+    )
+
+  const giveUp = (request: KubeRequest, attempt: Attempt) => Effect.fail(timedOut(request, config, attempt))
+
+  const authenticate = (request: KubeRequest, attempt: Attempt): Effect.Effect<Credentials.Credentials, KubeError> =>
+    Effect.clockWith((clock) => {
+      const kept = credentials.kept(clock.monotonicTimeNanosUnsafe())
+      return kept === undefined
+        ? inTime(request, attempt, Effect.mapError(credentials.fetch, unauthenticated(request)))
+        : Effect.succeed(kept)
+    })
 
   const send = (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => {
     attempt.phase = "connection"
-    return Exchange.exchange(
-      connections(granted),
-      dispatchOptions(request, granted, userAgent, attempt.timeout),
-      () => {
-        attempt.phase = "answer"
-      }
-    ).pipe(Effect.mapError((broken) => unavailable(request, granted, broken)))
+    const options = dispatchOptions(request, granted, userAgent, attempt.timeout)
+    return Effect.withFiber<Exchange.Answer, Exchange.Broken | Exchange.TimeIsOver>((fiber) => {
+      const atMost = remaining(attempt, fiber.getRef(Clock.Clock))
+      if (!Duration.isPositive(atMost)) return Effect.fail(Exchange.timeIsOver)
+      const limit = (onOver: () => void) => deadlines(fiber, atMost, onOver)
+      return Exchange.exchange(connections(granted), options, onSent(attempt), limit)
+    }).pipe(
+      Effect.mapError((broken) =>
+        broken === Exchange.timeIsOver ? timedOut(request, config, attempt) : unavailable(request, granted, broken)
+      )
+    )
   }
 
-  const open = Effect.fnUntraced(
-    function*(request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) {
-      attempt.phase = "connection"
-      const options = dispatchOptions(request, granted, userAgent, attempt.timeout)
-      const opened = yield* Exchange.open(streamConnections(granted), options, () => {
-        attempt.phase = "answer"
-      })
-      return isSuccess(opened) ? opened : { ...opened, body: yield* Exchange.readText(opened.body) }
-    },
-    (opened, request, granted) => Effect.mapError(opened, (broken) => unavailable(request, granted, broken))
-  )
+  const open = (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => {
+    attempt.phase = "connection"
+    const options = dispatchOptions(request, granted, userAgent, attempt.timeout)
+    const opening = Effect.flatMap(
+      Exchange.open(streamConnections(granted), options, onSent(attempt)),
+      (opened) =>
+        isSuccess(opened)
+          ? Effect.succeed<Opened>(opened)
+          : Effect.map(Exchange.readText(opened.body), (body): Opened => ({ ...opened, body }))
+    )
+    return inTime(request, attempt, Effect.mapError(opening, (broken) => unavailable(request, granted, broken)))
+  }
 
-  const authenticateAndSend = Effect.fnUntraced(function*<A extends Exchange.Head, R>(
+  const answered = Effect.fnUntraced(function*<A extends Exchange.Head, R>(
     request: KubeRequest,
-    attempt: Attempt,
     send: (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => Effect.Effect<A, KubeError, R>
-  ) {
-    const granted = yield* authenticate(request)
+  ): Effect.fn.Return<Answered<A>, KubeError, R> {
+    const attempt = yield* begin
+    if (!Duration.isPositive(attempt.timeout)) return yield* giveUp(request, attempt)
+    attempt.phase = "credentials"
+    const granted = yield* authenticate(request, attempt)
     const answer = yield* send(request, granted, attempt)
     if (answer.status !== 401) return { granted, answer }
     // A 401 says that nothing was applied, so that the request may be repeated.
     attempt.phase = "credentials"
-    yield* Effect.mapError(credentials.refresh(granted), unauthenticated(request))
-    const renewed = yield* authenticate(request)
+    yield* inTime(request, attempt, Effect.mapError(credentials.refresh(granted), unauthenticated(request)))
+    const renewed = yield* authenticate(request, attempt)
     return { granted: renewed, answer: yield* send(request, renewed, attempt) }
   })
 
-  const inTime = Effect.fnUntraced(function*<A, R>(
-    request: KubeRequest,
-    effect: (attempt: Attempt) => Effect.Effect<A, KubeError, R>
-  ): Effect.fn.Return<A, KubeError, R> {
-    const timeout = Duration.min(requestTimeout, yield* callersTimeout)
-    const attempt: Attempt = { timeout, phase: "start" }
-    const giveUp = Effect.suspend(() => Effect.fail(timedOut(request, config, attempt)))
-    if (!Duration.isPositive(timeout)) return yield* giveUp
-    attempt.phase = "credentials"
-    return yield* Effect.timeoutOrElse(effect(attempt), { duration: timeout, orElse: () => giveUp })
+  const begin = Effect.withFiber<Attempt>((fiber) => {
+    const timeout = Duration.min(requestTimeout, fiber.getRef(CallersTimeout))
+    const endsAtNanos = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(timeout)
+    return Effect.succeed({ timeout, endsAtNanos, phase: "start" })
   })
 
   const request = (request: KubeRequest) =>
-    inTime(request, (attempt) => authenticateAndSend(request, attempt, send)).pipe(
-      spanned(request),
-      Effect.flatMap(({ answer, granted }) =>
+    Effect.flatMap(
+      spanned(request, answered(request, send)),
+      ({ answer, granted }) =>
         isSuccess(answer) ? Effect.succeed(responseOf(answer)) : Effect.fail(refused(request, granted, answer))
-      )
     )
 
   const openLines = Effect.fnUntraced(function*(
     request: KubeRequest
   ): Effect.fn.Return<Stream.Stream<string, KubeError>, KubeError, Scope.Scope> {
-    const { answer, granted } = yield* spanned(request)(
-      inTime(request, (attempt) => authenticateAndSend(request, attempt, open))
-    )
+    const { answer, granted } = yield* spanned(request, answered(request, open))
     if (typeof answer.body === "string") return yield* refused(request, granted, { ...answer, body: answer.body })
     const secrets = Credentials.secretsOf(granted)
     return Exchange.linesOf(answer.body).pipe(
@@ -118,25 +135,48 @@ export const make = Effect.fnUntraced(function*(
   return { request, stream: (request) => Stream.unwrap(openLines(request)) }
 })
 
+/** The head of a stream that has begun, or the whole of an answer that refuses it. */
+type Opened = Exchange.Head & { readonly body: Exchange.Opened["body"] | string }
+
+/** An answer, and what it was asked with. */
+interface Answered<A> {
+  readonly granted: Credentials.Credentials
+  readonly answer: A
+}
+
 /** What is in the line of a watch by which the server refuses to go on, and says why. */
 const refusal = "\"ERROR\""
 
-/** An answer of any status is no error of the span: a refused write says what it was asked. */
-const spanned =
-  ({ method, path, query }: KubeRequest) =>
-  <E, R, A extends { readonly answer: Exchange.Head }>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.tap(self, ({ answer }) => Effect.annotateCurrentSpan("http.response.status_code", answer.status)).pipe(
-      Effect.withSpan("KubeTransport.request", {
-        kind: "client",
-        attributes: { "http.request.method": method, "url.path": path, "kubelock.watch": query?.["watch"] === "true" }
-      }, { captureStackTrace: false })
-    )
+/**
+ * An answer of any status is no error of the span: a refused write says what it was asked. Nothing below it looks for a span, so it
+ * is not made the current one.
+ */
+const spanned = <E, R, A extends Exchange.Head>(
+  { method, path, query }: KubeRequest,
+  answered: Effect.Effect<Answered<A>, E, R>
+): Effect.Effect<Answered<A>, E, R> =>
+  Effect.useSpan("KubeTransport.request", {
+    kind: "client",
+    attributes: { "http.request.method": method, "url.path": path, "kubelock.watch": query?.["watch"] === "true" }
+  }, (span) =>
+    Effect.map(answered, (answered) => {
+      span.attribute("http.response.status_code", answered.answer.status)
+      return answered
+    }))
 
 /** A request under way. */
 interface Attempt {
   readonly timeout: Duration.Duration
+  readonly endsAtNanos: bigint
   /** What it waits for; when time runs out, this tells whether it may have been applied. */
   phase: "start" | "credentials" | "connection" | "answer"
+}
+
+const remaining = ({ endsAtNanos }: Attempt, clock: Clock.Clock): Duration.Duration =>
+  Duration.nanos(endsAtNanos - clock.monotonicTimeNanosUnsafe())
+
+const onSent = (attempt: Attempt) => () => {
+  attempt.phase = "answer"
 }
 
 const parseTimeout = (input: Duration.Input): Effect.Effect<Duration.Duration, InvalidConfig> =>
@@ -183,15 +223,20 @@ const dispatchOptions = (
 })
 
 // A write is given up by the server when this side gives it up: a late one would take a lock for nobody.
-const search = ({ method, query }: KubeRequest, timeout: Duration.Duration): string => {
-  const parameters = new URLSearchParams(query)
-  if (method !== "GET") parameters.set("timeout", `${Duration.toMillis(timeout)}ms`)
-  return parameters.size === 0 ? "" : `?${parameters.toString()}`
+const search = ({ method, query = {} }: KubeRequest, timeout: Duration.Duration): string => {
+  const parameters = method === "GET" ? query : { ...query, timeout: `${Duration.toMillis(timeout)}ms` }
+  const pairs = Object.entries(parameters).map(([name, value]) => `${encoded(name)}=${encoded(value)}`)
+  return pairs.length === 0 ? "" : `?${pairs.join("&")}`
 }
 
+const encoded = (text: string): string => encodeURIComponent(text.toWellFormed())
+
 /** So that a header of the caller replaces a default instead of standing beside it. */
-const lowerCaseNames = (headers: KubeRequest["headers"]): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
+const lowerCaseNames = (headers: KubeRequest["headers"] = {}): Record<string, string> => {
+  const renamed: Record<string, string> = {}
+  for (const name in headers) renamed[name.toLowerCase()] = headers[name]!
+  return renamed
+}
 
 const isSuccess = ({ status }: Exchange.Head): boolean => status >= 200 && status < 300
 

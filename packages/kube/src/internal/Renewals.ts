@@ -246,7 +246,7 @@ const spanned =
     self.pipe(Effect.withSpan(
       "KubeLock.renew",
       { ...around, attributes: Attributes.ofHeld(members.map(leaseOf)) },
-      { captureStackTrace: false }
+      Attributes.withoutStack
     ))
 
 /** Part of the span of the one lock's being held; of several, beside them. */

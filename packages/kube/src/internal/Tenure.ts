@@ -131,7 +131,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
   const writing = Semaphore.makeUnsafe(1)
 
   const withinHold = <A, E>(effect: Effect.Effect<A, E>) =>
-    Effect.suspend(() => hold === undefined ? effect : Effect.withParentSpan(effect, hold))
+    Effect.suspend(() => hold === undefined ? effect : Effect.withParentSpan(effect, hold, Attributes.withoutStack))
 
   const lostFor = (reason: LossReason) => new LockLost({ ...where, reason, nowNanos: clock.currentTimeNanosUnsafe() })
 
@@ -211,7 +211,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
   })
   const write = (operations: ReadonlyArray<JsonPatchOperation>, isLeft: () => LockLost | undefined) =>
     writing.withPermits(1)(writeNow(operations, isLeft)).pipe(
-      Effect.withSpan("KubeLock.write", { attributes }, { captureStackTrace: false })
+      Effect.withSpan("KubeLock.write", { attributes }, Attributes.withoutStack)
     )
 
   /** Why it is not renewed any more: that would bring back what counts as lost. */
@@ -290,7 +290,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     Effect.catch((error) =>
       annotated(error)(Effect.logWarning("A lock could not be released; it is held until it expires"))
     ),
-    Effect.withSpan("KubeLock.release", { attributes }, { captureStackTrace: false })
+    Effect.withSpan("KubeLock.release", { attributes }, Attributes.withoutStack)
   )
 
   // Whoever is told may end the layer, and everybody in it, at once.
