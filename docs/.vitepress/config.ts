@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import { type DefaultTheme, defineConfig } from "vitepress"
 import { brokenLinks } from "../site/Check.ts"
-import { linkedNames } from "../site/Highlight.ts"
+import { fenceIndentedCode, linkedNames } from "../site/Highlight.ts"
 import { linksOfTheRepository, slugOf } from "../site/Links.ts"
 import { addressOf, listed, modulesOf, packages, placeOf, root, titleOf, unlisted } from "../site/Pages.ts"
 
@@ -32,7 +32,10 @@ export default defineConfig({
   lastUpdated: false,
   markdown: {
     anchor: { slugify: slugOf },
-    config: linksOfTheRepository,
+    config: (markdown) => {
+      linksOfTheRepository(markdown)
+      fenceIndentedCode(markdown)
+    },
     codeTransformers: [linkedNames]
   },
   themeConfig: {

@@ -1,6 +1,15 @@
-import type { MarkdownOptions } from "vitepress"
+import type { MarkdownOptions, MarkdownRenderer } from "vitepress"
 
 type Transformer = NonNullable<MarkdownOptions["codeTransformers"]>[number]
+
+/** Makes fences of code that is only indented, so that it looks like other code. */
+export const fenceIndentedCode = (markdown: MarkdownRenderer): void => {
+  markdown.core.ruler.push("fence-indented-code", ({ tokens }) => {
+    for (const token of tokens) {
+      if (token.type === "code_block") Object.assign(token, { type: "fence", info: "txt" })
+    }
+  })
+}
 
 /** Makes links of the names in a code block whose fence says where to: "```ts Lease=/api/…". */
 export const linkedNames: Transformer = {

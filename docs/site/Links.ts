@@ -6,16 +6,18 @@ import { addressOf, root } from "./Pages.ts"
 
 const isElsewhere = (href: string) => /^(?:[a-z][a-z+.-]*:|\/|#)/i.test(href)
 
-/** The file that a link in another one names; none if it leads out of the repository, or stays in the file. */
+/**
+ * The file that a link in another one names; none if it leads out of the repository, or stays in the file. Of a folder its README, or,
+ * where it has none, the folder itself, with a slash at its end.
+ */
 export const fileOf = (from: string, href: string): string | undefined => {
   if (isElsewhere(href)) return undefined
   const path = posix.join(posix.dirname(from), decodeURI(href.replace(/[?#].*$/, "")))
-  const isFolder = existsSync(join(root, path)) && statSync(join(root, path)).isDirectory()
-  const file = isFolder ? posix.join(path, path.startsWith("packages/") ? "README.md" : "README.md") : path
-  if (path.startsWith("..") || !existsSync(join(root, file))) {
-    throw new Error(`${from} links to ${href}, which is not there`)
-  }
-  return file
+  const found = path.startsWith("..") ? undefined : statSync(join(root, path), { throwIfNoEntry: false })
+  if (found === undefined) throw new Error(`${from} links to ${href}, which is not there`)
+  if (!found.isDirectory()) return path
+  const readme = posix.join(path, "README.md")
+  return existsSync(join(root, readme)) ? readme : posix.join(path, "/")
 }
 
 export const hrefOf = (from: string, href: string): string => {
@@ -35,6 +37,14 @@ export const slugOf = (heading: string): string =>
   heading.trim().toLowerCase().replace(/[^\p{Letter}\p{Number}\p{Mark}\p{Connector_Punctuation} -]/gu, "").replaceAll(
     " ",
     "-"
+  )
+
+/** A picture for the dark: on the site the reader says what is dark, not the system. */
+const inBothThemes = (html: string): string =>
+  html.replaceAll(
+    /<picture>\s*<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)">\s*<img([^>]*?)\bsrc="([^"]+)"([^>]*)>\s*<\/picture>/g,
+    (_, dark: string, before: string, light: string, after: string) =>
+      `<img class="in-light"${before}src="${light}"${after}><img class="in-dark"${before}src="${dark}"${after}>`
   )
 
 interface Token {
@@ -80,7 +90,7 @@ export const linksOfTheRepository = (markdown: Markdown): void => {
       if (token.type === "link_open") token.attrSet("href", hrefOf(path, token.attrGet("href") ?? ""))
       if (token.type === "image") token.attrSet("src", pictureOf(token.attrGet("src") ?? ""))
       if (token.type === "html_block" || token.type === "html_inline") {
-        token.content = token.content
+        token.content = inBothThemes(token.content)
           .replaceAll(/\bhref="([^"]+)"/g, (_, href: string) => `href="${hrefOf(path, href)}"`)
           .replaceAll(/\b(src|srcset)="([^"]+)"/g, (_, name: string, src: string) => `${name}="${pictureOf(src)}"`)
       }

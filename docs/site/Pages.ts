@@ -42,6 +42,7 @@ const groups: ReadonlyArray<Group> = [
       "docs/ERRORS.md",
       "docs/OBSERVABILITY.md",
       "docs/PERFORMANCE.md",
+      "docs/COMPARISON.md",
       "docs/PROTOCOL.md",
       "docs/SECURITY.md",
       "docs/VERSIONING.md"
@@ -98,12 +99,22 @@ export const placeOf = (path: string): string => {
     const [folder, file] = [posix.dirname(path.slice("docs/".length)), basename(path)]
     return posix.join(folder, file === "README.md" ? "index.md" : file.toLowerCase())
   }
-  return `source/${path}.md`
+  return sourcePlaceOf(path)
+}
+
+/** The page that shows a file as it is, or what is in a folder. Of what begins with a dot, VitePress makes no pages. */
+export const sourcePlaceOf = (path: string): string => {
+  const place = `source/${path}`.replaceAll("/.", "/dot-")
+  return path.endsWith("/") ? `${place}index.md` : `${place}.md`
 }
 
 /** Where that is for a browser. */
-export const addressOf = (path: string): string =>
-  `/${placeOf(path).replace(/\.md$/, ".html").replace(/(^|\/)index\.html$/, "$1")}`
+export const addressOf = (path: string): string => addressOfPlace(placeOf(path))
+
+export const sourceAddressOf = (path: string): string => addressOfPlace(sourcePlaceOf(path))
+
+const addressOfPlace = (place: string): string =>
+  `/${place.replace(/\.md$/, ".html").replace(/(^|\/)index\.html$/, "$1")}`
 
 /** What text that is not code says. */
 export const withoutFences = (text: string): string => text.replace(/^( *)(```+|~~~+)[\s\S]*?^\1\2 *$/gm, "")

@@ -107,10 +107,13 @@ const widest = 80
 
 /** A function type that is too wide goes on after its arrow. */
 const folded = (text: string): string =>
-  text.replace(/^( *)(.*) => (?=\S)/gm, (line, margin: string, before: string, at: number) => {
-    const end = text.indexOf("\n", at)
-    return (end < 0 ? text.length : end) - at <= widest ? line : `${margin}${before} =>\n${margin}  `
-  })
+  text.replaceAll(/^(.*)\(\n +([^\n]*)\n *\) => /gm, (apart, head: string, parameter: string) => {
+    const together = `${head}(${parameter}) => `
+    return together.length <= widest ? together : apart
+  }).split("\n").map((line) => {
+    const [, margin, before, after] = /^( *)([^ )].*) => (.*)$/.exec(line) ?? []
+    return line.length <= widest || margin === undefined ? line : `${margin}${before} =>\n${margin}  ${after}`
+  }).join("\n")
 
 const indented = (text: string): string => text.replace(/^(?=.)/gm, "  ")
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { addressOf, packages, placeOf, root } from "./Pages.ts"
+import { addressOf, packages, placeOf, root, sourceAddressOf } from "./Pages.ts"
 import { anchorOf, type Declaration, type Docstring, type Entry, type Module, readReference } from "./Reference.ts"
 
 // The reference as Markdown: a page for each module, and one for each package.
@@ -112,11 +112,6 @@ const modulePage = (module: Module): Page => {
     ])
   ])
 }
-
-/** Modules have a page of their own; this is their text. */
-export const sourcePlaceOf = (path: string): string => `source/${path}.md`
-
-export const sourceAddressOf = (path: string): string => `/${sourcePlaceOf(path).replace(/\.md$/, ".html")}`
 
 const firstSentence = (module: Module): string =>
   prose(module.doc, module).split(/\n\n/)[0]!.replaceAll("\n", " ").split(/(?<=[.:]) (?=[A-Z])/)[0]!
