@@ -16,7 +16,7 @@ export interface Page {
 const pageOf = (place: string, origin: string, title: string, lines: ReadonlyArray<string>): Page => ({
   place,
   origin,
-  text: ["---", `title: ${JSON.stringify(title)}`, `origin: ${origin}`, "outline: [2, 3]", "---", "", ...lines, ""]
+  text: ["---", `title: ${JSON.stringify(title)}`, `origin: ${origin}`, "outline: [2, 4]", "---", "", ...lines, ""]
     .join("\n")
 })
 
