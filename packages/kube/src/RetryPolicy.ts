@@ -121,15 +121,18 @@ export const start: Effect.Effect<Backoff> = Effect.withFiber((fiber) =>
 const backoffOf = (policy: RetryPolicy): Backoff => {
   // Most operations never fail: a schedule is started at the first failure that asks for it.
   const steps = new Map<ScheduleName, Step>()
-  return Effect.fnUntraced(function*(error) {
-    const name = schedules[error.reason._tag]
-    const retryAfter = Duration.millis(error.retryAfterMillis ?? 0)
-    if (name === undefined || Duration.isGreaterThan(retryAfter, policy.retryAfterAtMost)) return yield* error
-    const step = steps.get(name) ?? (yield* Schedule.toStep(policy[name]))
-    steps.set(name, step)
-    const [, delay] = yield* step(yield* Clock.currentTimeMillis, error).pipe(Pull.catchDone(() => Effect.fail(error)))
-    yield* Effect.sleep(Duration.max(delay, retryAfter))
-  })
+  return (error) =>
+    Effect.gen(function*() {
+      const name = schedules[error.reason._tag]
+      const retryAfter = Duration.millis(error.retryAfterMillis ?? 0)
+      if (name === undefined || Duration.isGreaterThan(retryAfter, policy.retryAfterAtMost)) return yield* error
+      const step = steps.get(name) ?? (yield* Schedule.toStep(policy[name]))
+      steps.set(name, step)
+      const [, delay] = yield* step(yield* Clock.currentTimeMillis, error).pipe(
+        Pull.catchDone(() => Effect.fail(error))
+      )
+      yield* Effect.sleep(Duration.max(delay, retryAfter))
+    })
 }
 
 type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>

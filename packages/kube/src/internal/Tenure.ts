@@ -98,6 +98,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
   /** Run after every write that was made, the acquiring one too. */
   readonly afterWrite: Effect.Effect<void>
 }): Effect.fn.Return<Tenure> {
+  // All of this is made for every acquisition, and `Effect.fnUntraced` takes longer to make a function than that to run: so no more of it here.
   const clock = yield* Clock.Clock
   const { after: { resourceVersion, uid }, lease: { id, name, owner, resource }, sentAt: takenAt } = taken
   const where = { lock: name, resource: ResourceRef.describe(resource), owner }
@@ -160,55 +161,57 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
   }
 
   /** A record was written. Whether that was in time: what comes too late changes nothing any more. */
-  const written = Effect.fnUntraced(function*({ after, record, sentAt }: Written) {
-    // Whoever makes an object again from a copy brings the record along.
-    if (after.uid !== uid) return yield* lose(new ObjectDeleted())
-    if (remainingNanos(yield* Clock.monotonicTimeNanos) === 0n) return false
-    standing = { lease: { ...standing.lease, record }, renewedAt: sentAt }
-    problem = undefined
-    // The watch may have been given up meanwhile.
-    if (terms.watch) yield* view.follow(after)
-    return true
-  })
+  const written = ({ after, record, sentAt }: Written) =>
+    Effect.gen(function*() {
+      // Whoever makes an object again from a copy brings the record along.
+      if (after.uid !== uid) return yield* lose(new ObjectDeleted())
+      if (remainingNanos(yield* Clock.monotonicTimeNanos) === 0n) return false
+      standing = { lease: { ...standing.lease, record }, renewedAt: sentAt }
+      problem = undefined
+      // The watch may have been given up meanwhile.
+      if (terms.watch) yield* view.follow(after)
+      return true
+    })
 
-  const writeNow = Effect.fnUntraced(function*(
+  const writeNow = (
     operations: ReadonlyArray<JsonPatchOperation>,
     isLeft: () => LockLost | undefined
-  ) {
-    // Whether the lock is still valid is for the server to say: it refuses the write if it must.
-    const ended = () => over ?? isLeft()
-    const before = ended()
-    if (before !== undefined) return yield* before
-    const { after, edits: [edit], sentAt } = yield* attempts.perform<
-      Transition.RecordEdit,
-      LockLost | OperationsRefused | Tasks.NotMine | ObjectDeleted
-    >({
-      ...Tasks.renew(
-        [{ standing, createdAtNanos: nextCreatedAtNanos, ended }],
-        ([decision], now) => {
-          if (Result.isSuccess(decision!)) note(decision.success.record, now)
+  ) =>
+    Effect.gen(function*() {
+      // Whether the lock is still valid is for the server to say: it refuses the write if it must.
+      const ended = () => over ?? isLeft()
+      const before = ended()
+      if (before !== undefined) return yield* before
+      const { after, edits: [edit], sentAt } = yield* attempts.perform<
+        Transition.RecordEdit,
+        LockLost | OperationsRefused | Tasks.NotMine | ObjectDeleted
+      >({
+        ...Tasks.renew(
+          [{ standing, createdAtNanos: nextCreatedAtNanos, ended }],
+          ([decision], now) => {
+            if (Result.isSuccess(decision!)) note(decision.success.record, now)
+          }
+        ),
+        resource,
+        operations,
+        ending: ({ edits }, seen) => {
+          if (seen === undefined) return undefined
+          if (seen.uid !== uid) return new ObjectDeleted()
+          return edits.every(({ expected, key }) => AnnotationEdit.get(seen.annotations, key) === expected)
+            ? new OperationsRefused({
+              resource: where.resource,
+              operations: operations.map(({ op, path }) => `${op} ${path}`)
+            })
+            : undefined
         }
-      ),
-      resource,
-      operations,
-      ending: ({ edits }, seen) => {
-        if (seen === undefined) return undefined
-        if (seen.uid !== uid) return new ObjectDeleted()
-        return edits.every(({ expected, key }) => AnnotationEdit.get(seen.annotations, key) === expected)
-          ? new OperationsRefused({
-            resource: where.resource,
-            operations: operations.map(({ op, path }) => `${op} ${path}`)
-          })
-          : undefined
-      }
-    }).pipe(
-      Attempts.forPurpose("write under", [name], owner),
-      Effect.catchIf(isLoss, (error) => Effect.fail(lose(reasonOf(error, id))))
-    )
-    yield* written({ record: edit!.record, sentAt, after })
-    yield* afterWrite
-    return after
-  })
+      }).pipe(
+        Attempts.forPurpose("write under", [name], owner),
+        Effect.catchIf(isLoss, (error) => Effect.fail(lose(reasonOf(error, id))))
+      )
+      yield* written({ record: edit!.record, sentAt, after })
+      yield* afterWrite
+      return after
+    })
   const write = (operations: ReadonlyArray<JsonPatchOperation>, isLeft: () => LockLost | undefined) =>
     writing.withPermits(1)(writeNow(operations, isLeft)).pipe(
       Effect.withSpan("KubeLock.write", { attributes }, Attributes.withoutStack)
@@ -217,14 +220,15 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
   /** Why it is not renewed any more: that would bring back what counts as lost. */
   const ended = ({ monotonicNanos }: Instant) =>
     over ?? loss ?? (remainingNanos(monotonicNanos) === 0n ? lostFor(notRenewed()) : undefined)
-  const renewed = Effect.fnUntraced(function*(answer: Result.Result<Written, Failure>) {
-    const isInTime = yield* Effect.fromResult(answer).pipe(
-      Effect.flatMap(written),
-      Effect.catchIf(isLoss, (error) => Effect.fail(lose(reasonOf(error, id))))
-    )
-    if (!isInTime) return yield* over ?? lostFor(notRenewed())
-    yield* afterWrite
-  })
+  const renewed = (answer: Result.Result<Written, Failure>) =>
+    Effect.gen(function*() {
+      const isInTime = yield* Effect.fromResult(answer).pipe(
+        Effect.flatMap(written),
+        Effect.catchIf(isLoss, (error) => Effect.fail(lose(reasonOf(error, id))))
+      )
+      if (!isInTime) return yield* over ?? lostFor(notRenewed())
+      yield* afterWrite
+    })
   // One that was given back meanwhile has not failed.
   const counted = (isRenewed: boolean) =>
     over?.reason._tag === "Released" ? Effect.void : LockMetrics.renewed(isRenewed)
@@ -294,13 +298,14 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
   )
 
   // Whoever is told may end the layer, and everybody in it, at once.
-  const lostWith = Effect.fnUntraced(function*(reason: LossReason) {
-    const error = lostFor(reason)
-    endWith(error)
-    Deferred.doneUnsafe(lost, Effect.fail(error))
-    for (const callback of Array.from(toBeTold)) callback(error)
-    yield* tell(reason).pipe(annotated(error), withinHold)
-  }, Effect.uninterruptible)
+  const lostWith = (reason: LossReason) =>
+    Effect.gen(function*() {
+      const error = lostFor(reason)
+      endWith(error)
+      Deferred.doneUnsafe(lost, Effect.fail(error))
+      for (const callback of Array.from(toBeTold)) callback(error)
+      yield* tell(reason).pipe(annotated(error), withinHold)
+    }).pipe(Effect.uninterruptible)
 
   const guard = Effect.gen(function*() {
     while (true) {

@@ -63,8 +63,8 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
 
   const askedAtNanos = yield* Clock.monotonicTimeNanos
   let nextWord = firstWord
-  const sayHeld = Effect.fnUntraced(
-    function*(records: ReadonlyArray<LockRecord.LockRecord>, { monotonicNanos, wallNanos }: Instant) {
+  const sayHeld = (records: ReadonlyArray<LockRecord.LockRecord>, { monotonicNanos, wallNanos }: Instant) =>
+    Effect.gen(function*() {
       const waited = Duration.nanos(monotonicNanos - askedAtNanos)
       if (Duration.isLessThan(waited, nextWord)) return
       nextWord = Duration.times(nextWord, 2)
@@ -72,8 +72,7 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
         ...Attributes.ofLocks(requests.map(({ lock, owner }) => ({ resource, name: lock, owner }))),
         "kubelock.holder": records.map((record) => describeHolder(record, wallNanos)).join("; ")
       }))
-    }
-  )
+    })
 
   /** Whether it came to be so in time. Where changes cannot be followed any more, the object is read and followed anew. */
   const waitUntil = (isDone: () => boolean, atMost: Duration.Duration) =>
@@ -91,35 +90,36 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
     followedAtNanos = yield* Clock.monotonicTimeNanos
   }).pipe(forPurpose("acquire", requests.map(({ lock }) => lock), requests[0]?.owner))
 
-  const tryOnce = Effect.fnUntraced(function*(object: ObjectMetadata | undefined) {
-    const isRead = view.following() !== "by watch"
-    const startedAtNanos = yield* Clock.monotonicTimeNanos
-    const answer = yield* Effect.result(
-      attempts.tryAcquire({ resource, requests, believed: object?.annotations ?? {}, restore }, isRead)
-    )
-    if (Result.isSuccess(answer) || (answer.failure._tag === "Refused" && answer.failure.seen === undefined)) {
-      const roundTripMillis = Number((yield* Clock.monotonicTimeNanos) - startedAtNanos) / 1e6
-      for (const { lock } of requests) view.observe(lock, { _tag: "Answered", roundTripMillis })
-    }
-    if (Result.isSuccess(answer)) return answer.success
-    const error = answer.failure
-    switch (error._tag) {
-      case "Refused": {
-        const resourceVersion = object?.resourceVersion ?? -1n
-        for (const { lock } of requests) view.observe(lock, { _tag: "Refused", resourceVersion })
-        if (error.seen === undefined) unexplained = { refused: error, resourceVersion }
-        else yield* view.follow(error.seen)
-        return undefined
+  const tryOnce = (object: ObjectMetadata | undefined) =>
+    Effect.gen(function*() {
+      const isRead = view.following() !== "by watch"
+      const startedAtNanos = yield* Clock.monotonicTimeNanos
+      const answer = yield* Effect.result(
+        attempts.tryAcquire({ resource, requests, believed: object?.annotations ?? {}, restore }, isRead)
+      )
+      if (Result.isSuccess(answer) || (answer.failure._tag === "Refused" && answer.failure.seen === undefined)) {
+        const roundTripMillis = Number((yield* Clock.monotonicTimeNanos) - startedAtNanos) / 1e6
+        for (const { lock } of requests) view.observe(lock, { _tag: "Answered", roundTripMillis })
       }
-      case "AlreadyExists":
-      case "OwnerMismatch": {
-        if (view.following() === "not") yield* restore(followAnew)
-        return undefined
+      if (Result.isSuccess(answer)) return answer.success
+      const error = answer.failure
+      switch (error._tag) {
+        case "Refused": {
+          const resourceVersion = object?.resourceVersion ?? -1n
+          for (const { lock } of requests) view.observe(lock, { _tag: "Refused", resourceVersion })
+          if (error.seen === undefined) unexplained = { refused: error, resourceVersion }
+          else yield* view.follow(error.seen)
+          return undefined
+        }
+        case "AlreadyExists":
+        case "OwnerMismatch": {
+          if (view.following() === "not") yield* restore(followAnew)
+          return undefined
+        }
+        default:
+          return yield* error
       }
-      default:
-        return yield* error
-    }
-  })
+    })
 
   /** Reads what is there, takes the locks if they are free, and otherwise waits until something changes. */
   const tryByReading = Effect.gen(function*() {
