@@ -31,7 +31,7 @@ layer(services)("Five hundred locks of one object", (it) => {
       ).pipe(Layer.provide(KubeAnnotationStore.layer), Layer.provide(KubeTransport.layerText(kubeconfig)))
       yield* Effect.gen(function*() {
         const locks = yield* KubeLock.makeAll(
-          Array.from({ length: count }, (_, index) => ({ resource, name: `l${index}`, ttl: "9 seconds" }))
+          Array.from({ length: count }, (_, index) => ({ resource, name: `l${index}`, ttl: "15 seconds" }))
         )
         yield* Effect.scoped(Effect.gen(function*() {
           const all = yield* locks.acquireAll
