@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { dirname, join, posix } from "node:path"
 import { describe, expect, it } from "vitest"
 import { filesBelow, read, root } from "./Sources.ts"
 
@@ -9,10 +9,42 @@ const documents = [
   ...["core", "kube", "testing"].flatMap((name) => filesBelow(`packages/${name}`, "README.md"))
 ]
 
+const withoutFences = (text: string): string => text.replaceAll(/^( *)```[\s\S]*?^\1```$/gm, "")
+
+/** What links within the repository name, in text and below it (`[go]: …`): a path, a heading, or both. */
+const linksIn = (text: string): ReadonlyArray<string> =>
+  [...withoutFences(text).matchAll(/(?:\]\(|^\[\w+\]: )(?!https?:)([^)\s]+)/gm)].map(([, link]) => link!)
+
+/** What a link calls the headings of a document on GitHub: of two that are alike, the second has a number. */
+const headingsIn = (text: string): ReadonlySet<string> => {
+  const names = new Set<string>()
+  for (const [, heading] of withoutFences(text).matchAll(/^#+ (.+)$/gm)) {
+    const name = heading!.toLowerCase().replaceAll(/[^\p{L}\p{N}_ -]/gu, "").replaceAll(" ", "-")
+    for (let count = 0; ; count++) {
+      const numbered = count === 0 ? name : `${name}-${count}`
+      if (names.has(numbered)) continue
+      names.add(numbered)
+      break
+    }
+  }
+  return names
+}
+
 describe("what documents link to", () => {
   it.each(documents)("is there: $path", ({ path, text }) => {
-    const links = [...text.matchAll(/\]\((?!https?:)([^)#\s]+)/g)].map(([, link]) => link!)
-    expect(links.filter((link) => !existsSync(join(root, dirname(path), link)))).toEqual([])
+    const isThere = (link: string) => {
+      const [file = "", heading] = link.split("#")
+      const target = file === "" ? path : posix.join(dirname(path), file)
+      if (!existsSync(join(root, target))) return false
+      return heading === undefined || headingsIn(read(target).text).has(heading)
+    }
+    expect(linksIn(text).filter((link) => !isThere(link))).toEqual([])
+  })
+
+  it("is every guide, from the README", () => {
+    const guides = filesBelow("docs/guides", ".md").map(({ path }) => path)
+    expect(guides.length).toBeGreaterThan(5)
+    expect(guides.filter((guide) => !linksIn(read("README.md").text).includes(guide))).toEqual([])
   })
 
   it("is what checks it, for each guarantee", () => {
