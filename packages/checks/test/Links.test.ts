@@ -20,12 +20,9 @@ const headingsIn = (text: string): ReadonlySet<string> => {
   const names = new Set<string>()
   for (const [, heading] of withoutFences(text).matchAll(/^#+ (.+)$/gm)) {
     const name = heading!.toLowerCase().replaceAll(/[^\p{L}\p{N}_ -]/gu, "").replaceAll(" ", "-")
-    for (let count = 0; ; count++) {
-      const numbered = count === 0 ? name : `${name}-${count}`
-      if (names.has(numbered)) continue
-      names.add(numbered)
-      break
-    }
+    let numbered = name
+    for (let count = 1; names.has(numbered); count++) numbered = `${name}-${count}`
+    names.add(numbered)
   }
   return names
 }
