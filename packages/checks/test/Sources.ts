@@ -15,7 +15,7 @@ export const filesBelow = (folder: string, ending: string): ReadonlyArray<Source
   readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => !file.includes("/node_modules/") && !file.includes("/dist/"))
+    .filter((file) => !/\/(?:node_modules|dist|generated)\//.test(file))
     .toSorted()
     .map((file) => ({ path: relative(root, file), text: readFileSync(file, "utf8") }))
 

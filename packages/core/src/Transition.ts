@@ -3,7 +3,7 @@
  *
  * **Details**
  *
- * Each takes an object's annotations, a request and the time, and answers with an {@link AnnotationEdit.AnnotationEdit} or a
+ * Each takes an object's annotations, a request and the time, and answers with an {@link AnnotationEdit} or a
  * typed refusal. An edit names the exact text that the decision was made on, so a store that performs it can never act on a
  * lock that has changed since. Nothing here reads a clock or performs anything. Times are nanoseconds since 1970.
  *

@@ -21,7 +21,7 @@
  *
  * ```ts
  * import { LockMetrics } from "@kubelock/kube"
- * import { Duration, Effect, Metric } from "effect"
+ * import { type Context, Duration, Effect, Metric } from "effect"
  *
  * const life = Effect.gen(function*() {
  *   yield* LockMetrics.acquired("acquired")
@@ -42,7 +42,7 @@
  *
  * @since 0.1.0
  */
-import { Duration, Effect, Metric } from "effect"
+import { type Context, Duration, Effect, Metric } from "effect"
 import type { LossReason } from "./ManagedLockError.ts"
 
 // From a millisecond to about nine hours, each bucket twice the one before.
@@ -118,38 +118,51 @@ export const clockOffsetSeconds = Metric.gauge("kubelock_clock_offset_seconds", 
   attributes: { unit: "s" }
 })
 
-/** Counts by the value of an attribute. A metric of each value finds its count at once; `Metric.withAttributes` would look for it each time. */
+// A metric of each value finds its series at once; `Metric.withAttributes` would look for it each time.
 const by = ({ description, id }: Metric.Metric<number, Metric.CounterState<number>>, attribute: string) => {
-  const counts = new Map<string, Effect.Effect<void>>()
-  return (value: string): Effect.Effect<void> => {
-    const known = counts.get(value)
-    if (known !== undefined) return known
-    const count = Metric.update(
-      Metric.counter(id, { description, incremental: true, attributes: { [attribute]: value } }),
-      1
-    )
-    counts.set(value, count)
-    return count
+  const counters = new Map<string, Metric.Counter<number>>()
+  return (value: string): Metric.Counter<number> => {
+    const counter = counters.get(value) ??
+      Metric.counter(id, { description, incremental: true, attributes: { [attribute]: value } })
+    counters.set(value, counter)
+    return counter
   }
 }
 
-/** An acquisition has ended: counts {@link acquisitions}. @category combinators @since 0.1.0 */
-export const acquired: (outcome: AcquisitionOutcome) => Effect.Effect<void> = by(acquisitions, "outcome")
+// Several at once, in one step.
+const updating = (update: (context: Context.Context<never>) => void): Effect.Effect<void> =>
+  Effect.withFiber(({ context }) => {
+    update(context)
+    return Effect.void
+  })
+
+const byOutcome = by(acquisitions, "outcome")
+
+/**
+ * An acquisition has ended, after this time where the lock was had: counts {@link acquisitions}, and measures {@link waitSeconds}.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const acquired = (outcome: AcquisitionOutcome, waited?: Duration.Duration): Effect.Effect<void> =>
+  updating((context) => {
+    byOutcome(outcome).updateUnsafe(1, context)
+    if (waited !== undefined) waitSeconds.updateUnsafe(Duration.toSeconds(waited), context)
+  })
 
 const byRenewal = by(renewals, "outcome")
 
 /** A renewal has ended: counts {@link renewals}. @category combinators @since 0.1.0 */
-export const renewed = (isRenewed: boolean): Effect.Effect<void> => byRenewal(isRenewed ? "renewed" : "failed")
+export const renewed = (isRenewed: boolean): Effect.Effect<void> =>
+  Metric.update(byRenewal(isRenewed ? "renewed" : "failed"), 1)
+
+const byReason = by(losses, "reason")
 
 /** A lock was lost: counts {@link losses}. @category combinators @since 0.1.0 */
-export const lost: (reason: LossReason["_tag"]) => Effect.Effect<void> = by(losses, "reason")
+export const lost = (reason: LossReason["_tag"]): Effect.Effect<void> => Metric.update(byReason(reason), 1)
 
 /** A write was refused: counts {@link conflicts}. @category combinators @since 0.1.0 */
 export const conflicted: Effect.Effect<void> = Metric.update(conflicts, 1)
-
-/** Somebody got a lock, after this time: measures {@link waitSeconds}. @category combinators @since 0.1.0 */
-export const waited = (time: Duration.Duration): Effect.Effect<void> =>
-  Metric.update(waitSeconds, Duration.toSeconds(time))
 
 /** Somebody has a lock: {@link held} is one more, until {@link heldFor}. @category combinators @since 0.1.0 */
 export const holding: Effect.Effect<void> = Metric.modify(held, 1)
@@ -161,4 +174,7 @@ export const holding: Effect.Effect<void> = Metric.modify(held, 1)
  * @since 0.1.0
  */
 export const heldFor = (time: Duration.Duration): Effect.Effect<void> =>
-  Effect.andThen(Metric.modify(held, -1), Metric.update(holdSeconds, Duration.toSeconds(time)))
+  updating((context) => {
+    held.modifyUnsafe(-1, context)
+    holdSeconds.updateUnsafe(Duration.toSeconds(time), context)
+  })

@@ -14,7 +14,7 @@ import {
   LockRecord,
   type OwnerMismatch
 } from "@kubelock/core"
-import { Cause, Clock, Duration, Effect, Equal, Exit, Fiber, Option, RcMap, Result, Scope, type Tracer } from "effect"
+import { Cause, Clock, Duration, Effect, Equal, Exit, Fiber, Option, RcMap, Result, Scope, Tracer } from "effect"
 import type { AnnotationStore } from "../AnnotationStore.ts"
 import * as ClockOffset from "../ClockOffset.ts"
 import { HeldLock } from "../HeldLock.ts"
@@ -61,6 +61,15 @@ interface Progress {
   settings: Settings
   /** The lane for it, if others are in it. */
   lane: Lane.Lane | undefined
+}
+
+/** Locks of one object that are asked for at once, by whom, and how far that has come. */
+interface Request {
+  readonly group: ReadonlyArray<Settings>
+  readonly process: string
+  readonly progress: Progress
+  readonly restore: Restore
+  readonly span: Tracer.Span
 }
 
 /** A lock that is somebody's turn to have. */
@@ -163,15 +172,15 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
   })
 
   /** Holds what a lane has, for the section whose turn it is. */
-  const hold = Effect.fnUntraced(function*(berth: Berth) {
-    const { lane, settings } = berth
-    const tenure = lane.tenure!
-    berth.section = yield* Section.begin(
-      tenure,
-      settings,
-      (nowNanos) => Effect.ensuring(leaveOrRelease(berth, tenure, nowNanos), Lane.leave(lane))
-    )
-  })
+  const hold = (berth: Berth): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { lane, settings } = berth
+      const tenure = lane.tenure!
+      const leave = (nowNanos: bigint) => Effect.ensuring(leaveOrRelease(berth, tenure, nowNanos), Lane.leave(lane))
+      return Effect.map(Section.begin(tenure, settings, leave), (section) => {
+        berth.section = section
+      })
+    })
 
   /** Takes what other processes may have, for these berths, all at once. */
   const contend = (berths: ReadonlyArray<Berth>) =>
@@ -194,64 +203,79 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
       })
     ).pipe(Effect.scoped)
 
-  /** Waits for locks of one object, and takes them all at once. */
-  const acquireOfOne = Effect.fnUntraced(function*(
-    group: ReadonlyArray<Settings>,
-    progress: Progress,
-    restore: Restore,
-    span: Tracer.Span
-  ) {
-    const { process } = yield* Identity
-    const berths: Array<Berth> = []
-    progress.group = group
-    for (const settings of group) {
-      const key = `${process} ${settings.key}`
-      progress.settings = settings
-      progress.lane = Lane.find(lanes, key)
-      const lane = progress.lane = yield* Lane.enter(lanes, key, restore)
+  // A fiber may be one of a thousand that wait in a lane, and what each keeps meanwhile is the greater part of what a handover costs. So from
+  // here to there: no generators, and as few steps as there can be.
+
+  /** Waits until it is somebody's turn in the lane of a lock. */
+  const enterLane = (settings: Settings, request: Request, berths: Array<Berth>): Effect.Effect<void> => {
+    const { group, process, progress, restore } = request
+    const key = `${process} ${settings.key}`
+    progress.settings = settings
+    progress.lane = Lane.find(lanes, key)
+    return Effect.flatMap(Lane.enter(lanes, key, restore), (lane) => {
       const berth: Berth = { settings, lane, outcome: "handed over", section: undefined }
+      progress.lane = lane
       berths.push(berth)
       progress.berths.push(berth)
       // Who wants others besides may have to wait for those, and must not keep this one from everybody meanwhile.
-      if (group.length > 1 || !isLeftFor(berth, yield* Clock.monotonicTimeNanos)) yield* Lane.release(lane)
-    }
-    if (berths.some(({ lane }) => lane.tenure === undefined)) {
-      yield* Effect.withParentSpan(restore(withinLayer(contend(berths))), span, Attributes.withoutStack)
-    }
-    for (const berth of berths) yield* hold(berth)
-  })
+      return group.length > 1 ? Lane.release(lane) : releaseUnlessLeftFor(berth)
+    })
+  }
+
+  /** Waits for locks of one object, and takes them all at once. */
+  const acquireOfOne = (request: Request): Effect.Effect<void, NotAcquired> => {
+    const { group, progress, restore, span } = request
+    const berths: Array<Berth> = []
+    progress.group = group
+    return Effect.flatMap(inTurn(group, (settings) => enterLane(settings, request, berths)), () => {
+      const held = Effect.suspend(() => inTurn(berths, hold))
+      return berths.some(({ lane }) => lane.tenure === undefined)
+        ? Effect.andThen(
+          Effect.withParentSpan(restore(withinLayer(contend(berths))), span, Attributes.withoutStack),
+          held
+        )
+        : held
+    })
+  }
 
   /** Waits for all the locks, object by object. To be run where only `restore` lets interruption in. */
-  const acquireAll = Effect.fnUntraced(function*(
+  const acquireAll = (
     { groups, locks, waitAtMost }: Wish,
     restore: Restore,
     span: Tracer.Span
-  ): Effect.fn.Return<ReadonlyArray<Section.Section>, NotAcquired> {
-    const askedAtNanos = yield* Clock.monotonicTimeNanos
-    const progress: Progress = { berths: [], group: locks, settings: locks[0]!, lane: undefined }
-    const takeAll = Effect.fnUntraced(function*(restore: Restore) {
-      for (const group of groups) yield* acquireOfOne(group, progress, restore, span)
+  ): Effect.Effect<ReadonlyArray<Section.Section>, NotAcquired> =>
+    Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const { process } = fiber.getRef(Identity)
+      const askedAtNanos = clock.monotonicTimeNanosUnsafe()
+      const progress: Progress = { berths: [], group: locks, settings: locks[0]!, lane: undefined }
+      const takeAll = (restore: Restore) =>
+        inTurn(groups, (group) => acquireOfOne({ group, process, progress, restore, span }))
+      const taken = Duration.isFinite(waitAtMost)
+        ? restore(Effect.timeoutOrElse(Effect.uninterruptibleMask(takeAll), {
+          duration: waitAtMost,
+          orElse: () => Effect.flatMap(now, (now) => Effect.fail(timeoutOf(progress, waitAtMost, now)))
+        }))
+        : takeAll(restore)
+      return Effect.matchCauseEffect(taken, {
+        onFailure: (cause) =>
+          Effect.forEach(locks, () => LockMetrics.acquired(outcomeOf(cause)), { discard: true }).pipe(
+            Effect.andThen(giveUp(progress.berths)),
+            Effect.andThen(Effect.failCause(cause))
+          ),
+        onSuccess: () => {
+          const waited = Duration.nanos(clock.monotonicTimeNanosUnsafe() - askedAtNanos)
+          const sectionOf = (settings: Settings) =>
+            progress.berths.find((berth) => berth.settings === settings)!.section!
+          const sections = locks.map(sectionOf)
+          describeHeld(span, sections)
+          return Effect.as(
+            inTurn(progress.berths, ({ outcome }) => LockMetrics.acquired(outcome, waited)),
+            sections
+          )
+        }
+      })
     })
-    const taken = Duration.isFinite(waitAtMost)
-      ? restore(Effect.timeoutOrElse(Effect.uninterruptibleMask(takeAll), {
-        duration: waitAtMost,
-        orElse: () => Effect.flatMap(now, (now) => Effect.fail(timeoutOf(progress, waitAtMost, now)))
-      }))
-      : takeAll(restore)
-    yield* Effect.onError(taken, (cause) =>
-      Effect.andThen(
-        Effect.forEach(locks, () => LockMetrics.acquired(outcomeOf(cause)), { discard: true }),
-        giveUp(progress.berths)
-      ))
-    const waited = Duration.nanos((yield* Clock.monotonicTimeNanos) - askedAtNanos)
-    for (const { outcome } of progress.berths) {
-      yield* LockMetrics.acquired(outcome)
-      yield* LockMetrics.waited(waited)
-    }
-    const sections = locks.map((settings) => progress.berths.find((berth) => berth.settings === settings)!.section!)
-    describeHeld(span, sections)
-    return sections
-  })
 
   /** Takes the lock if it is free, and nobody in this process waits for it. To be run as `acquireAll` is. */
   const tryAcquire = Effect.fnUntraced(function*(
@@ -354,6 +378,16 @@ export const make = Effect.fnUntraced(function*(store: AnnotationStore["Service"
   return { lockOf, locksOf }
 })
 
+/** One after the other; mostly it is one alone, which then needs no loop. */
+const inTurn = <A, E>(all: ReadonlyArray<A>, run: (one: A) => Effect.Effect<void, E>): Effect.Effect<void, E> =>
+  all.length === 1 ? run(all[0]!) : Effect.forEach(all, run, { discard: true })
+
+/** Gives back what the last head of the lane has left, unless that will do. */
+const releaseUnlessLeftFor = (berth: Berth): Effect.Effect<void> =>
+  Effect.clockWith((clock) =>
+    isLeftFor(berth, clock.monotonicTimeNanosUnsafe()) ? Effect.void : Lane.release(berth.lane)
+  )
+
 /** Whether the last head of the lane has left what will do. */
 const isLeftFor = ({ lane: { tenure }, settings }: Berth, nowNanos: bigint): boolean => {
   if (tenure === undefined) return false
@@ -393,7 +427,7 @@ const under = <A, E, R>(
   { held, span }: Section.Section,
   work: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, Exclude<R, HeldLock>> =>
-  work.pipe(Effect.provideService(HeldLock, held), Effect.withParentSpan(span, Attributes.withoutStack))
+  work.pipe(Effect.provideService(HeldLock, held), Effect.provideService(Tracer.ParentSpan, span))
 
 /**
  * Works under locks, and gives them back. When one is lost the work is interrupted; under one that is lost already nothing is
@@ -418,7 +452,8 @@ const during = Effect.fnUntraced(function*<A, E, R>(
     return Effect.flatMap(Effect.forkChild(work, { startImmediately: true }), (fiber) => {
       running = fiber
       if (lost !== undefined) fiber.interruptUnsafe()
-      return Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber))
+      // Nothing to wait for, where nothing was waited for.
+      return fiber.pollUnsafe() ?? Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber))
     })
   }))
   for (const end of forget) end()

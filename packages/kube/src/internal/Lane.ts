@@ -50,12 +50,12 @@ export const enter = (lanes: Lanes, key: string, restore: Restore): Effect.Effec
     if (lane === undefined) return Effect.succeed(open(lanes, key))
     const turn = Latch.makeUnsafe(false)
     lane.queue.add(turn)
-    const inTurn = Effect.flatMap(turn.await, () => lanes.isClosed ? Effect.interrupt : Effect.succeed(lane))
-    return Effect.onError(
-      restore(inTurn),
-      // Who is interrupted may have been made the head meanwhile.
-      () => lane.queue.delete(turn) ? Effect.void : leave(lane)
-    )
+    // Who is interrupted may have been made the head meanwhile.
+    const giveUp = () => lane.queue.delete(turn) ? Effect.void : leave(lane)
+    return Effect.matchCauseEffect(restore(turn.await), {
+      onFailure: (cause) => Effect.andThen(giveUp(), Effect.failCause(cause)),
+      onSuccess: () => lanes.isClosed ? Effect.andThen(giveUp(), Effect.interrupt) : Effect.succeed(lane)
+    })
   })
 
 /** The same where nobody is in the lane. */

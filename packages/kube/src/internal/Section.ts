@@ -31,17 +31,30 @@ export interface Section {
 }
 
 /** Begins one. `leave` leaves the lock to the next, or releases it. */
-export const begin = Effect.fnUntraced(function*(
+export const begin = (
+  tenure: Tenure,
+  settings: Settings,
+  leave: (nowNanos: bigint) => Effect.Effect<void>
+): Effect.Effect<Section> =>
+  Effect.flatMap(
+    Effect.makeSpan("KubeLock.hold", { attributes: tenure.attributes }),
+    (span) =>
+      Effect.andThen(
+        LockMetrics.holding,
+        Effect.clockWith((clock) => Effect.succeed(make(tenure, settings, leave, span, clock)))
+      )
+  )
+
+const make = (
   tenure: Tenure,
   { run }: Settings,
-  leave: (nowNanos: bigint) => Effect.Effect<void>
-): Effect.fn.Return<Section> {
-  const clock = yield* Clock.Clock
+  leave: (nowNanos: bigint) => Effect.Effect<void>,
+  span: Tracer.Span,
+  clock: Clock.Clock
+): Section => {
   const startedAtNanos = clock.monotonicTimeNanosUnsafe()
   const { fencingToken, id, name, owner, resource } = tenure.lease()
-  const span = yield* Effect.makeSpan("KubeLock.hold", { attributes: tenure.attributes })
   tenure.heldDuring(span)
-  yield* LockMetrics.holding
 
   let isGivenBack = false
   /** Whether it was held to the end. One that is lost goes on saying why. */
@@ -102,7 +115,7 @@ export const begin = Effect.fnUntraced(function*(
         if (!isReleased) callback(error)
       })
   }
-})
+}
 
 // Deeper than any object, and not too deep to be looked at.
 const maxLevels = 1_000
