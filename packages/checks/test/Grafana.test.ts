@@ -215,6 +215,12 @@ describe("the alerts", () => {
     expect(rules).toHaveLength(3)
   })
 
+  it("are those of docs/OBSERVABILITY.md, each as grave as it says", () => {
+    const rows = read("docs/OBSERVABILITY.md").text.matchAll(/^\| `(Kubelock\w+)` +\| `(\w+)`/gm)
+    expect(Array.from(rows, ([, alert, severity]) => [alert, severity]))
+      .toEqual(rules.map(({ alert, labels }) => [alert, labels.severity]))
+  })
+
   it("have names of their own", () => {
     expect(new Set(rules.map(({ alert }) => alert)).size).toBe(rules.length)
   })

@@ -110,6 +110,26 @@ describe("kube", () => {
   })
 })
 
+describe("the rooms inside kube", () => {
+  const tables = ["inside kube", "inside KubeTransport", "inside the stores"].map(roomsOf)
+  const sources = filesBelow("packages/kube/src/internal", ".ts")
+
+  it("are one for every internal module, and a module in every room", () => {
+    expect(sources.map(({ path }) => moduleOf(path)).toSorted()).toEqual(tables.flat().toSorted())
+  })
+
+  it("are in order: a module uses only those above it in its table", () => {
+    for (const rooms of tables) {
+      for (const source of sources.filter(({ path }) => rooms.includes(moduleOf(path)))) {
+        for (const { from } of importsOf(source)) {
+          const theirs = rooms.indexOf(/^\.\/(\w+)\.ts$/.exec(from)?.[1] ?? "")
+          expect.soft(theirs, `${source.path} imports ${from}`).toBeLessThan(rooms.indexOf(moduleOf(source.path)))
+        }
+      }
+    }
+  })
+})
+
 describe("what is quick to import", () => {
   it.each(["core", "kube"])("%s: whoever imports it opens no stdin", (name) => {
     const found = sourcesOf(name).flatMap((source) =>

@@ -15,6 +15,12 @@ describe("what documents link to", () => {
     expect(links.filter((link) => !existsSync(join(root, dirname(path), link)))).toEqual([])
   })
 
+  it("is every guide, from the README", () => {
+    const guides = filesBelow("docs/guides", ".md").map(({ path }) => path)
+    expect(guides.length).toBeGreaterThan(5)
+    expect(guides.filter((guide) => !read("README.md").text.includes(`](${guide})`))).toEqual([])
+  })
+
   it("is what checks it, for each guarantee", () => {
     const exact = read("docs/GUARANTEES.md").text.split("## Exactly")[1]!.split("## Managed locks")[0]!
     const guarantees = exact.split(/^### /m).slice(1)

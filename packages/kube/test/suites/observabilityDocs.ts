@@ -19,6 +19,10 @@ const rowsOf = (section: string): ReadonlyArray<ReadonlyArray<string>> => {
 
 const codesIn = (cell = ""): ReadonlyArray<string> => [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code!)
 
+/** What has no dot is an attribute of ours. */
+const attributesIn = (cell: string | undefined): ReadonlyArray<string> =>
+  codesIn(cell).map((name) => name.includes(".") ? name : `kubelock.${name}`)
+
 /** Words that change from case to case are left out of a message. */
 const withoutDetails = (message: string) =>
   message.replace(/(?<=^Still waiting for a lock after |^This machine's clock is ).*$/, "…")
@@ -35,7 +39,7 @@ const sorted = (entries: Iterable<readonly [string, Iterable<string>]>) => {
 
 /** What docs/OBSERVABILITY.md promises. */
 export const promised: Names = {
-  spans: sorted(rowsOf("Spans").map(([name, , attributes]) => [codesIn(name)[0]!, codesIn(attributes)])),
+  spans: sorted(rowsOf("Spans").map(([name, , attributes]) => [codesIn(name)[0]!, attributesIn(attributes)])),
   metrics: sorted(
     rowsOf("Metrics").map(([name, type, unit, attributes]) => {
       const [attribute, ...values] = codesIn(attributes)
@@ -48,7 +52,7 @@ export const promised: Names = {
   logs: sorted(
     rowsOf("Logs").map(([level, message, attributes]) => [
       `${codesIn(level)[0]} ${codesIn(message)[0]}`,
-      codesIn(attributes)
+      attributesIn(attributes)
     ])
   )
 }
