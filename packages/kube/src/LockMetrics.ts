@@ -24,8 +24,7 @@
  * import { type Context, Duration, Effect, Metric } from "effect"
  *
  * const life = Effect.gen(function*() {
- *   yield* LockMetrics.acquired("acquired")
- *   yield* LockMetrics.waited(Duration.seconds(2))
+ *   yield* LockMetrics.acquired("acquired", Duration.seconds(2))
  *   yield* LockMetrics.holding
  *   yield* LockMetrics.renewed(true)
  *   // Somebody else has changed the object: they took the lock, by whose clock it had expired.
