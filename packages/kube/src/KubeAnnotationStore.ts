@@ -37,7 +37,7 @@
  * @since 0.1.0
  */
 import { AnnotationEdit, GoJson } from "@kubelock/core"
-import { Clock, Context, Duration, Effect, Layer, type Result, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Result, Stream } from "effect"
 import { AnnotationStore, type JsonPatchOperation, type ObjectChange, type ObjectMetadata } from "./AnnotationStore.ts"
 import * as ClockOffset from "./ClockOffset.ts"
 import * as Answers from "./internal/Answers.ts"
@@ -152,10 +152,11 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
       })
 
     const send = (ref: ResourceRef.ResourceRef, request: KubeRequest): Effect.Effect<ObjectMetadata, KubeError> =>
-      Effect.map(answerTo(request, Answers.readObject), (object) => {
-        remember(ref, object)
-        return object
-      })
+      answerTo(request, (request, body) =>
+        Result.map(Answers.readObject(request, body), (object) => {
+          remember(ref, object)
+          return object
+        }))
 
     const watch = (ref: ResourceRef.ResourceRef, from: bigint): Stream.Stream<Answers.Heard, KubeError> => {
       const request = watchRequest(ref, from)

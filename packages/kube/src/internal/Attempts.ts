@@ -139,22 +139,27 @@ export const make = (store: AnnotationStore["Service"]) => {
           }
         }
       }).pipe(
-        Effect.mapError((error) =>
-          error instanceof KubeError && state.perhapsMade.length > 0 && !error.outcomeUnknown
-            ? error.withLostAnswer()
-            : error
-        ),
-        Effect.onError((cause) => {
+        // In one step: every operation has it, and few fail.
+        Effect.catchCause((cause) => {
+          const told = Cause.map(cause, (error) =>
+            error instanceof KubeError && state.perhapsMade.length > 0 && !error.outcomeUnknown
+              ? error.withLostAnswer()
+              : error)
           // Of one that was sent twice and refused the second time, part may be left where somebody broke the rest.
           const isLeft = ({ edits }: Operation.Attempt<Edit>) =>
-            edits.some(({ key, value }) => seen !== undefined && AnnotationEdit.get(seen.annotations, key) === value)
+            edits.some(({ key, value }) =>
+              seen !== undefined && AnnotationEdit.get(seen.annotations, key) === value
+            )
           const toUndo = [
             ...(made === undefined ? [] : [made]),
             ...state.perhapsMade,
             ...state.refused.filter((attempt) => Cause.hasInterrupts(cause) || isLeft(attempt))
           ]
           // All at once, so that it takes no longer than one of them.
-          return Effect.forEach(toUndo, ({ edits }) => undo(edits), { concurrency: "unbounded", discard: true })
+          return Effect.ensuring(
+            Effect.failCause(told),
+            Effect.forEach(toUndo, ({ edits }) => undo(edits), { concurrency: "unbounded", discard: true })
+          )
         })
       )
     })

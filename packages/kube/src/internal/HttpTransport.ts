@@ -1,6 +1,17 @@
 /** `KubeTransport` over HTTP: what sends requests, and says why one was not answered. */
 import { InvalidConfig } from "@kubelock/core"
-import { Clock, type Context, Duration, Effect, Option, Schema, type Scope, Stream } from "effect"
+import {
+  Clock,
+  type Context,
+  Duration,
+  Effect,
+  type Fiber,
+  Option,
+  Schema,
+  type Scope,
+  Stream,
+  type Tracer
+} from "effect"
 import * as fs from "node:fs"
 import type { Dispatcher } from "undici"
 import { KubeError, Timeout, Unauthorized, Unavailable } from "../KubeError.ts"
@@ -45,35 +56,30 @@ export const make = Effect.fnUntraced(function*(
 
   /** What is waited for, unless the time of the request is over before. */
   const inTime = <A, E, R>(request: KubeRequest, attempt: Attempt, effect: Effect.Effect<A, E, R>) =>
-    Effect.clockWith((clock) =>
-      Effect.timeoutOrElse(effect, {
-        duration: remaining(attempt, clock),
-        orElse: () => giveUp(request, attempt)
-      })
+    Effect.suspend(() =>
+      Effect.timeoutOrElse(effect, { duration: remaining(attempt), orElse: () => giveUp(request, attempt) })
     )
 
   const giveUp = (request: KubeRequest, attempt: Attempt) => Effect.fail(timedOut(request, config, attempt))
 
-  const authenticate = (request: KubeRequest, attempt: Attempt): Effect.Effect<Credentials.Credentials, KubeError> =>
-    Effect.clockWith((clock) => {
-      const kept = credentials.kept(clock.monotonicTimeNanosUnsafe())
-      return kept === undefined
-        ? inTime(request, attempt, Effect.mapError(credentials.fetch, unauthenticated(request)))
-        : Effect.succeed(kept)
-    })
+  const authenticate = (request: KubeRequest, attempt: Attempt): Effect.Effect<Credentials.Credentials, KubeError> => {
+    attempt.phase = "credentials"
+    const kept = credentials.kept(attempt.clock.monotonicTimeNanosUnsafe())
+    return kept === undefined
+      ? inTime(request, attempt, Effect.mapError(credentials.fetch, unauthenticated(request)))
+      : Effect.succeed(kept)
+  }
 
   const send = (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => {
     attempt.phase = "connection"
+    const atMost = remaining(attempt)
+    if (!Duration.isPositive(atMost)) return giveUp(request, attempt)
     const options = dispatchOptions(request, granted, userAgent, attempt.timeout)
-    return Effect.withFiber<Exchange.Answer, Exchange.Broken | Exchange.TimeIsOver>((fiber) => {
-      const atMost = remaining(attempt, fiber.getRef(Clock.Clock))
-      if (!Duration.isPositive(atMost)) return Effect.fail(Exchange.timeIsOver)
-      const limit = (onOver: () => void) => deadlines(fiber, atMost, onOver)
-      return Exchange.exchange(connections(granted), options, onSent(attempt), limit)
-    }).pipe(
-      Effect.mapError((broken) =>
+    const limit = (onOver: () => void) => deadlines(attempt.fiber, atMost, onOver)
+    return Effect.mapError(
+      Exchange.exchange(connections(granted), options, onSent(attempt), limit),
+      (broken) =>
         broken === Exchange.timeIsOver ? timedOut(request, config, attempt) : unavailable(request, granted, broken)
-      )
     )
   }
 
@@ -90,32 +96,46 @@ export const make = Effect.fnUntraced(function*(
     return inTime(request, attempt, Effect.mapError(opening, (broken) => unavailable(request, granted, broken)))
   }
 
-  const answered = Effect.fnUntraced(function*<A extends Exchange.Head, R>(
+  // Every request comes through here, so it takes no more steps than it must.
+  const answered = <A extends Exchange.Head, R>(
     request: KubeRequest,
     send: (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => Effect.Effect<A, KubeError, R>
-  ): Effect.fn.Return<Answered<A>, KubeError, R> {
-    const attempt = yield* begin
-    if (!Duration.isPositive(attempt.timeout)) return yield* giveUp(request, attempt)
-    attempt.phase = "credentials"
-    const granted = yield* authenticate(request, attempt)
-    const answer = yield* send(request, granted, attempt)
-    if (answer.status !== 401) return { granted, answer }
-    // A 401 says that nothing was applied, so that the request may be repeated.
-    attempt.phase = "credentials"
-    yield* inTime(request, attempt, Effect.mapError(credentials.refresh(granted), unauthenticated(request)))
-    const renewed = yield* authenticate(request, attempt)
-    return { granted: renewed, answer: yield* send(request, renewed, attempt) }
-  })
+  ): Effect.Effect<Answered<A>, KubeError, R> =>
+    spanned(request, (span) =>
+      Effect.withFiber((fiber) => {
+        const attempt = begin(fiber)
+        if (!Duration.isPositive(attempt.timeout)) return giveUp(request, attempt)
+        const told = (granted: Credentials.Credentials, answer: A) => {
+          span.attribute("http.response.status_code", answer.status)
+          return Effect.succeed({ granted, answer })
+        }
+        return Effect.flatMap(authenticate(request, attempt), (granted) =>
+          Effect.flatMap(send(request, granted, attempt), (answer) => {
+            if (answer.status !== 401) return told(granted, answer)
+            // A 401 says that nothing was applied, so that the request may be repeated.
+            attempt.phase = "credentials"
+            return inTime(request, attempt, Effect.mapError(credentials.refresh(granted), unauthenticated(request)))
+              .pipe(
+                Effect.andThen(Effect.suspend(() =>
+                  authenticate(request, attempt)
+                )),
+                Effect.flatMap((renewed) =>
+                  Effect.flatMap(send(request, renewed, attempt), (answer) => told(renewed, answer))
+                )
+              )
+          }))
+      }))
 
-  const begin = Effect.withFiber<Attempt>((fiber) => {
+  const begin = (fiber: Fiber.Fiber<unknown, unknown>): Attempt => {
+    const clock = fiber.getRef(Clock.Clock)
     const timeout = Duration.min(requestTimeout, fiber.getRef(CallersTimeout))
-    const endsAtNanos = fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(timeout)
-    return Effect.succeed({ timeout, endsAtNanos, phase: "start" })
-  })
+    const endsAtNanos = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(timeout)
+    return { fiber, clock, timeout, endsAtNanos, phase: "start" }
+  }
 
   const request = (request: KubeRequest) =>
     Effect.flatMap(
-      spanned(request, answered(request, send)),
+      answered(request, send),
       ({ answer, granted }) =>
         isSuccess(answer) ? Effect.succeed(responseOf(answer)) : Effect.fail(refused(request, granted, answer))
     )
@@ -123,7 +143,7 @@ export const make = Effect.fnUntraced(function*(
   const openLines = Effect.fnUntraced(function*(
     request: KubeRequest
   ): Effect.fn.Return<Stream.Stream<string, KubeError>, KubeError, Scope.Scope> {
-    const { answer, granted } = yield* spanned(request, answered(request, open))
+    const { answer, granted } = yield* answered(request, open)
     if (typeof answer.body === "string") return yield* refused(request, granted, { ...answer, body: answer.body })
     const secrets = Credentials.secretsOf(granted)
     return Exchange.linesOf(answer.body).pipe(
@@ -151,28 +171,26 @@ const refusal = "\"ERROR\""
  * An answer of any status is no error of the span: a refused write says what it was asked. Nothing below it looks for a span, so it
  * is not made the current one.
  */
-const spanned = <E, R, A extends Exchange.Head>(
+const spanned = <A, E, R>(
   { method, path, query }: KubeRequest,
-  answered: Effect.Effect<Answered<A>, E, R>
-): Effect.Effect<Answered<A>, E, R> =>
+  use: (span: Tracer.Span) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
   Effect.useSpan("KubeTransport.request", {
     kind: "client",
     attributes: { "http.request.method": method, "url.path": path, "kubelock.watch": query?.["watch"] === "true" }
-  }, (span) =>
-    Effect.map(answered, (answered) => {
-      span.attribute("http.response.status_code", answered.answer.status)
-      return answered
-    }))
+  }, use)
 
 /** A request under way. */
 interface Attempt {
+  readonly fiber: Fiber.Fiber<unknown, unknown>
+  readonly clock: Clock.Clock
   readonly timeout: Duration.Duration
   readonly endsAtNanos: bigint
   /** What it waits for; when time runs out, this tells whether it may have been applied. */
   phase: "start" | "credentials" | "connection" | "answer"
 }
 
-const remaining = ({ endsAtNanos }: Attempt, clock: Clock.Clock): Duration.Duration =>
+const remaining = ({ clock, endsAtNanos }: Attempt): Duration.Duration =>
   Duration.nanos(endsAtNanos - clock.monotonicTimeNanosUnsafe())
 
 const onSent = (attempt: Attempt) => () => {
