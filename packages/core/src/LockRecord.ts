@@ -88,8 +88,18 @@ export const format = (record: LockRecord): string => {
   const createdAt = Rfc3339.format(record.createdAtNanos)
   const id = record.id === undefined ? "" : `,"id":${GoJson.stringify(record.id)}`
   const others = record.others === undefined ? "" : record.others.map((member) => `,${member}`).join("")
-  return `{"owner":${GoJson.stringify(record.owner)},"createdAt":"${createdAt}","ttl":${record.ttlNanos}${id}${others}}`
+  return `{"owner":${GoJson.stringify(record.owner)},"createdAt":"${createdAt}","ttl":${
+    ttlText(record.ttlNanos)
+  }${id}${others}}`
 }
+
+const ttlText = (nanos: bigint): string => {
+  if (nanos !== lastTtl.nanos) lastTtl = { nanos, text: String(nanos) }
+  return lastTtl.text
+}
+
+// Nearly every TTL is the one before.
+let lastTtl = { nanos: 0n, text: "0" }
 
 /**
  * The record that an annotation's value holds, or `MalformedRecord` where Go's `encoding/json` refuses it.
