@@ -62,8 +62,7 @@ describe("nextNumber", () => {
         const all = Effect.forEach(
           processes,
           // Each of them under a name of its own, or they would be fibers of one process to the library.
-          (process, index) =>
-            Effect.provideService(live(process, last), Identity.Identity, { owner: `${index}`, process: `${index}` }),
+          (process, index) => live(process, last).pipe(Identity.asProcess(`${index}`)),
           { concurrency: "unbounded" }
         )
         const living = yield* Effect.forkChild(all)

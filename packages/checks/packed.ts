@@ -102,6 +102,8 @@ const followGuides = async (tarballs: ReadonlyArray<string>) => {
     PATH: path.join(delimiter),
     KUBECONFIG: undefined,
     KUBEBUILDER_ASSETS: undefined,
+    // Nothing is fetched in place of a command that should be there.
+    npm_config_yes: "false",
     npm_config_cache: run(root, "npm", "config", "get", "cache").trim(),
     "npm_config_@kubelock:registry": registry.url
   }

@@ -55,16 +55,19 @@ const expectedOf = ({ hasChangelog, modules }: Sources): ReadonlyArray<string> =
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** Every file, or pattern with a `*`, that `exports` leads to. */
+/** Every file, or pattern with a `*`, that `exports` or `bin` leads to. */
 const targetsOf = (entry: unknown): ReadonlyArray<string> => {
   if (typeof entry === "string") return [entry]
   return isRecord(entry) ? Object.values(entry).flatMap(targetsOf) : []
 }
 
+const shebang = "#!/usr/bin/env node\n"
+
 const problemsOfManifest = (text: string, files: Files): ReadonlyArray<string> => {
   const manifest: unknown = JSON.parse(text)
   if (!isRecord(manifest)) return ["package.json is no object"]
-  const targets = targetsOf(manifest["exports"])
+  const exported = targetsOf(manifest["exports"])
+  const commands = targetsOf(manifest["bin"])
   const { dependencies, engines, imports, keywords, license, publishConfig, scripts, sideEffects, type, version } =
     manifest
   const isThere = (target: string) => {
@@ -77,13 +80,14 @@ const problemsOfManifest = (text: string, files: Files): ReadonlyArray<string> =
     ...[...text.matchAll(/"(?:workspace|catalog|link|file|portal):[^"]*"/g)].map(([range]) =>
       `package.json says ${range}, which means nothing outside of the workspace`
     ),
-    ...(targets.length === 0 ? ["package.json exports nothing"] : []),
-    ...targets.filter((target) => !isThere(target)).map((target) =>
-      `package.json exports ${target}, which is not there`
-    ),
-    ...targets.filter((target) => /\.[cm]?tsx?$/.test(target) && !target.endsWith(".d.ts")).map((target) =>
-      `package.json exports ${target}, a source`
-    ),
+    ...(exported.length === 0 ? ["package.json exports nothing"] : []),
+    ...[...exported, ...commands].flatMap((target) => {
+      if (!isThere(target)) return [`package.json leads to ${target}, which is not there`]
+      if (/\.[cm]?tsx?$/.test(target) && !target.endsWith(".d.ts")) return [`package.json leads to ${target}, a source`]
+      return commands.includes(target) && !files.get(target.replace(/^\.\//, ""))!.startsWith(shebang)
+        ? [`package.json names ${target} as a command, which does not begin with ${shebang}`]
+        : []
+    }),
     ...(isRecord(imports) && Object.keys(imports).length > 0
       ? ["package.json has imports, which are for tests alone"]
       : []),

@@ -23,7 +23,9 @@ const place = () => ({
     ...process.env,
     PATH: [dirname(execPath), process.env["PATH"]].join(delimiter),
     KUBECONFIG: undefined,
-    NO_COLOR: "1"
+    NO_COLOR: "1",
+    // Nothing is fetched in place of a command that should be there.
+    npm_config_yes: "false"
   }
 })
 

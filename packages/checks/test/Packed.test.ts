@@ -57,9 +57,16 @@ const packed = (changes: Readonly<Record<string, string | undefined>> = {}): Con
 const withManifest = (changes: Readonly<Record<string, unknown>>) =>
   packed({ "package.json": JSON.stringify({ ...manifest, ...changes }) })
 
+const command = (text: string) =>
+  packed({
+    "package.json": JSON.stringify({ ...manifest, bin: { some: "./dist/internal/Deep.js" } }),
+    "dist/internal/Deep.js": `${text}export {};\n//# sourceMappingURL=Deep.js.map`
+  })
+
 describe("what a tarball holds", () => {
   it("is right as it should be", () => {
     expect(Contents.problemsOf(packed(), sources)).toEqual([])
+    expect(Contents.problemsOf(command("#!/usr/bin/env node\n"), sources)).toEqual([])
     expect(Contents.problemsOf(packed({ "CHANGELOG.md": "" }), { ...sources, hasChangelog: true })).toEqual([])
   })
 
@@ -92,6 +99,9 @@ describe("what a tarball holds", () => {
     ["exports of sources", withManifest({ exports: "./src/index.ts" }), "a source"],
     ["exports of what is not there", withManifest({ exports: { ".": "./dist/main.js" } }), "dist/main.js"],
     ["a pattern that nothing matches", withManifest({ exports: { "./*": "./lib/*.js" } }), "lib/*.js"],
+    ["a command that is not there", withManifest({ bin: "./dist/main.js" }), "dist/main.js"],
+    ["a command in TypeScript", withManifest({ bin: { some: "./src/index.ts" } }), "a source"],
+    ["a command that no shell can start", command(""), "#!/usr/bin/env node"],
     ["no exports", withManifest({ exports: undefined }), "exports nothing"],
     ["imports", withManifest({ imports: { "#internal/*": "./src/internal/*.ts" } }), "imports"],
     ["a script", withManifest({ scripts: { postinstall: "node dist/index.js" } }), "scripts"],

@@ -55,6 +55,39 @@ export const withOwner = (owner: string) => <A, E, R>(self: Effect.Effect<A, E, 
   Effect.flatMap(Identity, (identity) => Effect.provideService(self, Identity, { ...identity, owner }))
 
 /**
+ * Another process, in a test of several: its default owner has the same name.
+ *
+ * **Details**
+ *
+ * To the library, fibers under one name are of one process, which share its turn and pass a lock on without a request; fibers under
+ * another are not. Processes that share an owner get it inside: `program.pipe(Identity.withOwner("shared"), Identity.asProcess("second"))`.
+ *
+ * **Example** (A lock that another process has)
+ *
+ * ```ts
+ * import { AnnotationStore, Identity, KubeLock, ResourceRef } from "@kubelock/kube"
+ * import { Effect, Layer, Option } from "effect"
+ *
+ * const resource = ResourceRef.configMap({ namespace: "prod", name: "deploys" })
+ *
+ * const program = Effect.gen(function*() {
+ *   const lock = yield* KubeLock.make({ resource, name: "helm" })
+ *   yield* Effect.flatMap(KubeLock, (locks) => locks.acquire({ resource, name: "helm" })).pipe(Identity.asProcess("second"))
+ *   return yield* lock.withLockIfAvailable(Effect.void)
+ * })
+ *
+ * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(layer))) // => Option.none()
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const asProcess = (name: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(self, Identity, { owner: name, process: name })
+
+/**
  * An `id` that no other acquisition has: the process, a hyphen, and chance.
  *
  * **Example** (Whose acquisition it is)

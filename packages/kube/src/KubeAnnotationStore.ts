@@ -9,7 +9,8 @@
  *   names no resourceVersion, so another writer of the same object is no conflict.
  * - The server compares a `test` with the object as Go writes it, byte for byte: so a patch is written as Go would.
  * - Where an object has no annotations at all there is no map to add to: the map itself is then what is tested and added. The
- *   annotations that an object last had are remembered, so that either form costs one request.
+ *   annotations that an object last had are remembered, so that either form costs one request. An object that this process has not
+ *   met yet is taken to have some: where it has none, the first `PATCH` is refused, and a `GET` and another `PATCH` follow.
  *
  * - A watch is ended by the server after 30 seconds, and taken up again where it ended. One from which nothing has come for 45
  *   seconds, no change, no bookmark and no end, is taken for dead and replaced.

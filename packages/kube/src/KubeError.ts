@@ -75,7 +75,7 @@
  *
  * @since 0.1.0
  */
-import { Option, Schema } from "effect"
+import { Duration, Option, Schema } from "effect"
 import * as RequestTarget from "./internal/RequestTarget.ts"
 import * as Status from "./internal/Status.ts"
 
@@ -240,6 +240,7 @@ export type KubeErrorReason = typeof KubeErrorReason.Type
  *
  * ```ts
  * import { KubeError } from "@kubelock/kube"
+ * import { Duration } from "effect"
  *
  * const error = KubeError.fromResponse(
  *   { method: "PATCH", path: "/api/v1/namespaces/prod/configmaps/deploys" },
@@ -251,6 +252,7 @@ export type KubeErrorReason = typeof KubeErrorReason.Type
  * const purposeful = error.withPurpose(`acquire lock "helm"`).withLostAnswer()
  * purposeful.message.startsWith(`Could not acquire lock "helm": The API server failed to answer`) // => true
  * purposeful.message.includes("An earlier write got no answer") // => true
+ * error.withRetries(6, Duration.seconds(7)).message.includes("Tried again 6 times in 7s") // => true
  * ```
  *
  * @category errors
@@ -268,7 +270,14 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
   /** What the request was for, as `acquire lock "helm" as "alice"`. */
   purpose: Schema.optionalKey(Schema.String),
   /** An earlier write for the same purpose got no answer, and what became of it could not be found out. */
-  afterLostAnswer: Schema.optionalKey(Schema.Boolean)
+  afterLostAnswer: Schema.optionalKey(Schema.Boolean),
+  /** How many times it was tried again, and how long that took; absent where it was not. */
+  triedAgain: Schema.optionalKey(Schema.Struct({
+    /** How many times, after the first. */
+    times: Schema.Int,
+    /** From the first failure to this one. */
+    for: Schema.Duration
+  }))
 }) {
   /**
    * The error for an answer that is no success: any status that is not 2xx, and a 2xx whose body cannot be read.
@@ -289,7 +298,12 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
     const lost = this.afterLostAnswer === true
       ? " An earlier write got no answer; it may or may not have been applied."
       : ""
-    return `${purpose}${this.reason.message}${lost} (${this.method} ${this.path}${status})`
+    const again = this.triedAgain === undefined
+      ? ""
+      : ` Tried again ${this.triedAgain.times === 1 ? "once" : `${this.triedAgain.times} times`} in ${
+        Duration.format(this.triedAgain.for)
+      }.`
+    return `${purpose}${this.reason.message}${lost}${again} (${this.method} ${this.path}${status})`
   }
 
   /**
@@ -310,6 +324,16 @@ export class KubeError extends Schema.TaggedError<KubeError>()("KubeError", {
    */
   withLostAnswer(): KubeError {
     return new KubeError({ ...this, afterLostAnswer: true })
+  }
+
+  /**
+   * The same error, saying how many times it was tried again, and for how long.
+   *
+   * @category combinators
+   * @since 0.1.0
+   */
+  withRetries(times: number, duration: Duration.Duration): KubeError {
+    return times === 0 ? this : new KubeError({ ...this, triedAgain: { times, for: duration } })
   }
 
   /**

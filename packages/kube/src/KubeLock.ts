@@ -52,6 +52,7 @@ import {
 } from "@kubelock/core"
 import { Clock, Context, Duration, Effect, flow, Layer, Predicate, Result, Tracer } from "effect"
 import { AnnotationStore } from "./AnnotationStore.ts"
+import type { HeldLock } from "./HeldLock.ts"
 import { Identity, nextAcquisitionId } from "./Identity.ts"
 import * as Attempts from "./internal/Attempts.ts"
 import { forPurpose } from "./internal/Attempts.ts"
@@ -66,6 +67,11 @@ import type { ManagedLock, ManagedLockOptions, ManagedLocks } from "./ManagedLoc
 import * as ResourceRef from "./ResourceRef.ts"
 
 type Refused = InvalidConfig | MalformedRecord | KubeError
+
+/** One for each, so that what is got is known to be as long as what was given. */
+type OptionsOf<Locks extends ReadonlyArray<unknown>> = { readonly [Index in keyof Locks]: ManagedLockOptions }
+type HeldOf<Locks extends ReadonlyArray<unknown>> = { readonly [Index in keyof Locks]: HeldLock["Service"] }
+type LeasesOf<Names extends ReadonlyArray<string>> = { readonly [Index in keyof Names]: Lease }
 
 /**
  * Takes, renews, gives back and shows locks, one attempt each.
@@ -86,11 +92,11 @@ type Refused = InvalidConfig | MalformedRecord | KubeError
  * const program = Effect.gen(function*() {
  *   const locks = yield* KubeLock
  *   const [database, cache] = yield* locks.acquireAll({ resource, names: ["database", "cache"], owner: "alice" })
- *   const renewed = yield* locks.renew(database!)
+ *   const renewed = yield* locks.renew(database)
  *   const held = (yield* locks.list(resource)).map(({ name, owner }) => `${name} by ${owner}`)
  *   yield* locks.break({ resource, name: "cache" })
  *   // Of the two only one is there to be released.
- *   const error = yield* Effect.flip(locks.releaseAll([renewed, cache!]))
+ *   const error = yield* Effect.flip(locks.releaseAll([renewed, cache]))
  *   const { state } = yield* locks.inspect({ resource, name: "database" })
  *   return [...held, error._tag, state._tag]
  * })
@@ -140,9 +146,9 @@ export class KubeLock extends Context.Service<KubeLock, {
    *
    * Fails with `AlreadyExists` or `OwnerMismatch` for the first that cannot be taken.
    */
-  readonly acquireAll: (
-    options: AcquireAllOptions
-  ) => Effect.Effect<ReadonlyArray<Lease>, AlreadyExists | OwnerMismatch | Refused>
+  readonly acquireAll: <const Names extends ReadonlyArray<string>>(
+    options: AcquireAllOptions<Names>
+  ) => Effect.Effect<LeasesOf<Names>, AlreadyExists | OwnerMismatch | Refused>
   /**
    * Starts the TTL anew. Use the lease it returns from then on.
    *
@@ -178,7 +184,9 @@ export class KubeLock extends Context.Service<KubeLock, {
   /** As the static `make`, for whoever has the service already. Fails with `InvalidConfig` alone. */
   readonly make: (options: ManagedLockOptions) => Effect.Effect<ManagedLock, InvalidConfig>
   /** As the static `makeAll`, for whoever has the service already. Fails with `InvalidConfig` alone. */
-  readonly makeAll: (options: ReadonlyArray<ManagedLockOptions>) => Effect.Effect<ManagedLocks, InvalidConfig>
+  readonly makeAll: <const Locks extends ReadonlyArray<unknown>>(
+    options: OptionsOf<Locks>
+  ) => Effect.Effect<ManagedLocks<HeldOf<Locks>>, InvalidConfig>
 }>()("@kubelock/kube/KubeLock") {
   /**
    * Locks over any store: that of a cluster (`KubeAnnotationStore.layer`), or one in memory (`AnnotationStore.layerMemory`).
@@ -260,7 +268,9 @@ export class KubeLock extends Context.Service<KubeLock, {
    * @category constructors
    * @since 0.1.0
    */
-  static makeAll(options: ReadonlyArray<ManagedLockOptions>): Effect.Effect<ManagedLocks, InvalidConfig, KubeLock> {
+  static makeAll<const Locks extends ReadonlyArray<unknown>>(
+    options: OptionsOf<Locks>
+  ): Effect.Effect<ManagedLocks<HeldOf<Locks>>, InvalidConfig, KubeLock> {
     return Effect.flatMap(KubeLock, (locks) => locks.makeAll(options))
   }
 }
@@ -339,16 +349,33 @@ const make = Effect.gen(function*() {
     return infoOf(resource, lock, LockState.read(annotations, lock, nowNanos), nowNanos)
   })
 
-  return KubeLock.of({
-    make: (options) => Effect.map(settingsOf(options), holding.lockOf),
-    makeAll: Effect.fnUntraced(function*(options) {
+  // The types say how many come back, which none of what is called here tells the compiler.
+  function makeAll<const Locks extends ReadonlyArray<unknown>>(
+    options: OptionsOf<Locks>
+  ): Effect.Effect<ManagedLocks<HeldOf<Locks>>, InvalidConfig>
+  function makeAll(options: ReadonlyArray<ManagedLockOptions>): Effect.Effect<ManagedLocks, InvalidConfig> {
+    return Effect.gen(function*() {
       const all = yield* Effect.forEach(yield* Effect.fromResult(arrayOf("locks", options)), settingsOf)
       const twice = firstTwice(all, ({ key }) => key)
       if (twice !== undefined) {
         return yield* new InvalidConfig({ field: "locks", value: twice.name, problem: "it is asked for twice" })
       }
       return holding.locksOf(all)
-    }),
+    })
+  }
+
+  function acquireAll<const Names extends ReadonlyArray<string>>(
+    options: AcquireAllOptions<Names>
+  ): Effect.Effect<LeasesOf<Names>, AlreadyExists | OwnerMismatch | Refused>
+  function acquireAll(
+    options: AcquireAllOptions
+  ): Effect.Effect<ReadonlyArray<Lease>, AlreadyExists | OwnerMismatch | Refused> {
+    return acquireWanted("KubeLock.acquireAll", (identity) => wantedOf(options, identity))
+  }
+
+  return KubeLock.of({
+    make: (options) => Effect.map(settingsOf(options), holding.lockOf),
+    makeAll,
     acquire: (options) =>
       Effect.map(
         acquireWanted("KubeLock.acquire", (identity) =>
@@ -362,7 +389,7 @@ const make = Effect.gen(function*() {
           )),
         (leases) => leases[0]!
       ),
-    acquireAll: (options) => acquireWanted("KubeLock.acquireAll", (identity) => wantedOf(options, identity)),
+    acquireAll,
     renew: Effect.fnUntraced(function*(given) {
       const lease = yield* Effect.fromResult(validateLease(given))
       yield* Effect.annotateCurrentSpan(Attributes.ofHeld([lease]))

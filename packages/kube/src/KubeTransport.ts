@@ -43,8 +43,9 @@
  */
 import type { InvalidConfig } from "@kubelock/core"
 import { Context, Duration, Effect, Layer, type Scope, type Stream } from "effect"
+import * as Attributes from "./internal/Attributes.ts"
 import type { Source } from "./internal/ClusterConfig.ts"
-import type { KubeError } from "./KubeError.ts"
+import { isTimeout, isUnavailable, type KubeError } from "./KubeError.ts"
 
 /**
  * A request to the API server.
@@ -222,5 +223,29 @@ const make = (
 ): Effect.Effect<KubeTransport["Service"], InvalidConfig, Scope.Scope> =>
   Effect.flatMap(
     Effect.promise(() => import("./internal/HttpTransport.ts")),
-    (HttpTransport) => HttpTransport.make(source, options, RequestTimeout)
+    (HttpTransport) => Effect.map(HttpTransport.make(source, options, RequestTimeout), tellingOfSilence)
   )
+
+/**
+ * Says once that nothing has answered the first request: the address may be wrong, and whoever waits for a lock would hear nothing until
+ * the last try.
+ */
+const tellingOfSilence = (transport: KubeTransport["Service"]): KubeTransport["Service"] => {
+  let isSettled = false
+  const settle = (error?: KubeError) =>
+    Effect.suspend(() => {
+      const isFirst = !isSettled
+      isSettled = true
+      const isSilent = error !== undefined && error.status === undefined && (isUnavailable(error) || isTimeout(error))
+      return isFirst && isSilent
+        ? Effect.annotateLogs(Effect.logWarning("The API server has not answered yet"), Attributes.ofProblem(error))
+        : Effect.void
+    })
+  return {
+    ...transport,
+    request: (request) =>
+      isSettled
+        ? transport.request(request)
+        : transport.request(request).pipe(Effect.tap(settle()), Effect.tapError(settle))
+  }
+}

@@ -41,9 +41,11 @@ export interface AcquireOptions extends OwnerTarget {
 }
 
 /** Which locks of one object are wanted, for whom, and for how long. @category models @since 0.1.0 */
-export interface AcquireAllOptions extends Omit<AcquireOptions, "name"> {
+export interface AcquireAllOptions<Names extends ReadonlyArray<string> = ReadonlyArray<string>>
+  extends Omit<AcquireOptions, "name">
+{
   /** The locks' names, none of them twice. For none at all nothing is sent. */
-  readonly names: ReadonlyArray<string>
+  readonly names: Names
 }
 
 /** A lock that was acquired, as of its last renewal: frozen as it comes from `KubeLock`. @category models @since 0.1.0 */

@@ -197,8 +197,8 @@ export interface ManagedLock {
  * const program = Effect.gen(function*() {
  *   const locks = yield* KubeLock.makeAll([{ resource, name: "database" }, { resource, name: "cache" }])
  *   yield* Effect.void.pipe(locks.withLocks)
- *   const held = yield* locks.acquireAll
- *   return held.map(({ name }) => name)
+ *   const [database, cache] = yield* locks.acquireAll
+ *   return [database.name, cache.name]
  * })
  *
  * const layer = KubeLock.layer.pipe(Layer.provide(AnnotationStore.layerMemory([resource])))
@@ -209,13 +209,16 @@ export interface ManagedLock {
  * @category models
  * @since 0.1.0
  */
-export interface ManagedLocks {
+export interface ManagedLocks<Held extends ReadonlyArray<HeldLock["Service"]> = ReadonlyArray<HeldLock["Service"]>> {
   /**
    * Waits for all the locks and runs the section under them. It is interrupted when one of them is lost: then `LockLost` is the
    * failure, and the others are released. No {@link HeldLock} is in its context, since there are several: where the section needs
    * them, use `acquireAll`.
    */
   readonly withLocks: <A, E, R>(section: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LockLost | NotAcquired, R>
-  /** Waits for all the locks and holds them until the scope is closed; in the order in which they were given to `makeAll`. */
-  readonly acquireAll: Effect.Effect<ReadonlyArray<HeldLock["Service"]>, NotAcquired, Scope.Scope>
+  /**
+   * Waits for all the locks and holds them until the scope is closed; in the order in which they were given to `makeAll`, and as many
+   * to the compiler too.
+   */
+  readonly acquireAll: Effect.Effect<Held, NotAcquired, Scope.Scope>
 }

@@ -69,8 +69,8 @@ export const RetryPolicy: Context.Reference<RetryPolicy> = Context.Reference<Ret
 )
 
 /**
- * Waits until the next try is due, or fails with the error itself where there shall be none. It counts: use another for the next
- * operation.
+ * Waits until the next try is due, or fails with the error where there shall be none, which then says how often and for how long it
+ * was tried again. It counts: use another for the next operation.
  *
  * @category models
  * @since 0.1.0
@@ -121,8 +121,13 @@ export const start: Effect.Effect<Backoff> = Effect.withFiber((fiber) =>
 const backoffOf = (policy: RetryPolicy): Backoff => {
   // Most operations never fail: a schedule is started at the first failure that asks for it.
   const steps = new Map<ScheduleName, Step>()
-  return (error) =>
+  let retries = 0
+  let failedFirstAtMillis: number | undefined
+  return (failed) =>
     Effect.gen(function*() {
+      const nowMillis = Math.round(Number(yield* Clock.monotonicTimeNanos) / 1e6)
+      failedFirstAtMillis ??= nowMillis
+      const error = failed.withRetries(retries, Duration.millis(nowMillis - failedFirstAtMillis))
       const name = schedules[error.reason._tag]
       const retryAfter = Duration.millis(error.retryAfterMillis ?? 0)
       if (name === undefined || Duration.isGreaterThan(retryAfter, policy.retryAfterAtMost)) return yield* error
@@ -131,6 +136,7 @@ const backoffOf = (policy: RetryPolicy): Backoff => {
       const [, delay] = yield* step(yield* Clock.currentTimeMillis, error).pipe(
         Pull.catchDone(() => Effect.fail(error))
       )
+      retries++
       yield* Effect.sleep(Duration.max(delay, retryAfter))
     })
 }

@@ -1,7 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { KubeLock, type ManagedLockOptions, MemoryObjects, ResourceRef } from "@kubelock/kube"
-import { Deferred, Effect, Exit, Fiber } from "effect"
+import {
+  type HeldLock,
+  KubeLock,
+  type Lease,
+  type ManagedLockOptions,
+  type ManagedLocks,
+  MemoryObjects,
+  type NotAcquired,
+  ResourceRef
+} from "@kubelock/kube"
+import { Deferred, Effect, Exit, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { expectTypeOf } from "vitest"
 import {
   annotations,
   asProcess,
@@ -36,21 +46,38 @@ const isClean = Effect.gen(function*() {
   }
 })
 
+describe("several locks, to the compiler", () => {
+  it.effect("are as many as were given, and a list's are a list", () =>
+    inWorld(Effect.gen(function*() {
+      const { acquireAll } = yield* KubeLock.makeAll([lock(a, "x"), { ...lock(a, "y"), ttl: "9 seconds" }])
+      expectTypeOf(acquireAll).toEqualTypeOf<
+        Effect.Effect<readonly [HeldLock["Service"], HeldLock["Service"]], NotAcquired, Scope.Scope>
+      >()
+      const list = yield* KubeLock.makeAll([a, b].map((resource) => lock(resource, "x")))
+      expectTypeOf(list).toEqualTypeOf<ManagedLocks>()
+      const locks = yield* KubeLock
+      const leases = yield* locks.acquireAll({ resource: a, names: ["x", "y"] })
+      expectTypeOf(leases).toEqualTypeOf<readonly [Lease, Lease]>()
+      // @ts-expect-error: an option's name is misspelt
+      yield* KubeLock.makeAll([{ ...lock(a, "x"), tll: "9 seconds" }])
+    })))
+})
+
 describe("several locks of one object", () => {
   it.effect("are taken in one request, and each is kept and given back by itself", () =>
     inWorld(Effect.gen(function*() {
       const locks = yield* KubeLock.makeAll([lock(a, "y"), lock(a, "x", { owner: "alice" })])
       yield* Effect.scoped(Effect.gen(function*() {
         const [y, x] = yield* locks.acquireAll
-        assert.deepStrictEqual([y?.name, x?.name].map(String), ["y", "x"], "as they were given")
-        assert.deepStrictEqual([y?.owner, x?.owner], ["me", "alice"])
+        assert.deepStrictEqual([y.name, x.name].map(String), ["y", "x"], "as they were given")
+        assert.deepStrictEqual([y.owner, x.owner], ["me", "alice"])
         assert.strictEqual((yield* patches).length, 1)
         assert.sameMembers(Object.keys(yield* annotations(a)), [keyOf("x"), keyOf("y")])
-        yield* x!.release
+        yield* x.release
         assert.sameMembers(Object.keys(yield* annotations(a)), [keyOf("y")])
         yield* TestClock.adjust("1 minute")
-        assert.isTrue(yield* y!.isHeld)
-        assert.isFalse(yield* x!.isHeld)
+        assert.isTrue(yield* y.isHeld)
+        assert.isFalse(yield* x.isHeld)
       }))
       yield* isClean
     })))

@@ -41,6 +41,23 @@ describe("the default owner", () => {
     }).pipe(Effect.provide(layer)))
 })
 
+describe("another process", () => {
+  it.effect("is one under a name of its own, whose acquisitions are told by it", () =>
+    Effect.gen(function*() {
+      const locks = yield* KubeLock
+      const lease = yield* locks.acquire({ resource, name: "x" }).pipe(Identity.asProcess("second"))
+      assert.strictEqual(lease.owner, "second")
+      assert.isTrue(lease.id.startsWith("second-"))
+    }).pipe(Effect.provide(Layer.fresh(layer))))
+
+  it.effect("may share its owner with others", () =>
+    Effect.gen(function*() {
+      const identity = Effect.flatMap(Identity.Identity, Effect.succeed)
+      const shared = identity.pipe(Identity.withOwner("all"), Identity.asProcess("second"))
+      assert.deepStrictEqual(yield* shared, { owner: "all", process: "second" })
+    }))
+})
+
 describe("an acquisition's id", () => {
   it.effect("is never another's", () =>
     Effect.gen(function*() {

@@ -8,6 +8,7 @@ import * as net from "node:net"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as Fixture from "./KubeTransportFixtures.ts"
+import { observed } from "./suites/telemetry.ts"
 
 const failure = (server: string, request = Fixture.patch): Effect.Effect<KubeError> =>
   Effect.flip(Fixture.send(request)).pipe(Effect.provide(Fixture.text({ server })), Effect.orDie)
@@ -202,6 +203,42 @@ describe("connections", () => {
         assert.strictEqual((yield* Fixture.send(Fixture.patch)).status, 200)
       }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
       assert.strictEqual(server.connections.length, 2)
+    }))
+})
+
+describe("a server that has never answered", () => {
+  /** The answers to requests, one after the other, and what is logged of them. */
+  const loggedAt = Effect.fnUntraced(function*(server: string, count: number) {
+    const failures: Array<string> = []
+    const { logs } = yield* observed(
+      Effect.gen(function*() {
+        const transport = yield* KubeTransport
+        for (let index = 0; index < count; index++) {
+          const exit = yield* Effect.exit(transport.request(Fixture.patch))
+          if (Exit.isFailure(exit)) failures.push(String(exit.cause))
+        }
+      }).pipe(Effect.provide(Fixture.text({ server })), Effect.orDie)
+    )
+    return { failures: failures.length, logs }
+  })
+
+  it.effect("is told of at the first request, and not again: its address may be wrong", () =>
+    Effect.gen(function*() {
+      const { failures, logs } = yield* loggedAt("http://127.0.0.1:1", 3)
+      assert.strictEqual(failures, 3)
+      assert.deepStrictEqual(logs.map(({ level, text }) => `${level} ${text}`), [
+        "Warn The API server has not answered yet"
+      ])
+      assert.include(logs[0]?.attributes["kubelock.problem"], "Nothing listens at http://127.0.0.1:1")
+    }))
+
+  it.effect("is not told of once it has answered, whatever it was", () =>
+    Effect.gen(function*() {
+      let answers = 1
+      const server = yield* Fixture.serve((_, response) =>
+        answers-- > 0 ? Fixture.json(response, 503, {}) : response.destroy()
+      )
+      assert.deepStrictEqual(yield* loggedAt(server.origin, 3), { failures: 3, logs: [] })
     }))
 })
 

@@ -96,7 +96,7 @@ describe("two processes of one layer", () => {
         Effect.gen(function*() {
           const lock = yield* locks.make({ resource, name: "x", owner: "shared" })
           return yield* lock.withLock(Effect.tap(Effect.map(HeldLock, ({ id }) => id), () => Effect.sleep("10 millis")))
-        }).pipe(Effect.provideService(Identity.Identity, { owner: "shared", process }))
+        }).pipe(Identity.withOwner("shared"), Identity.asProcess(process))
       )
       const fibers = yield* Effect.forEach(sections, (section) =>
         Effect.tap(Effect.forkChild(section), () => TestClock.adjust(0)))

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { AnnotationStore, KubeLock, ResourceRef } from "@kubelock/kube"
 import { Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { overHttp } from "./suites/httpScene.ts"
+import { overHttp, unreached } from "./suites/httpScene.ts"
 import * as Scenes from "./suites/lockScenes.ts"
 import { namesIn, promised } from "./suites/observabilityDocs.ts"
 import { endOf, measuredIn, observed, pathOf, type Telemetry } from "./suites/telemetry.ts"
@@ -277,6 +277,7 @@ it.effect("docs/OBSERVABILITY.md names what is seen, and nothing else", () =>
     const { losses, ...scenes } = Scenes
     const all = [
       overHttp,
+      unreached,
       ...Object.values(losses),
       ...Object.values(scenes).filter((scene) => Effect.isEffect(scene))
     ]

@@ -12,8 +12,8 @@ const errors = {
   timeout: failed(new Timeout({ message: "", outcomeUnknown: true }))
 }
 
-/** How long each wait took, in milliseconds, until there was to be no other. */
-const waits = Effect.fnUntraced(function*(error: KubeError) {
+/** How long each wait took, in milliseconds, until there was to be no other, and what the error said then. */
+const triesOf = Effect.fnUntraced(function*(error: KubeError) {
   const backoff = yield* RetryPolicy.start
   const millis: Array<number> = []
   const fiber = yield* Effect.forkChild(Effect.flip(Effect.forever(Effect.gen(function*() {
@@ -22,9 +22,12 @@ const waits = Effect.fnUntraced(function*(error: KubeError) {
     millis.push((yield* Clock.currentTimeMillis) - before)
   }))))
   while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("1 millis")
-  assert.strictEqual(yield* Fiber.join(fiber), error)
-  return millis
+  const last = yield* Fiber.join(fiber)
+  assert.strictEqual(last.reason, error.reason)
+  return { millis, message: last.message }
 })
+
+const waits = (error: KubeError) => Effect.map(triesOf(error), ({ millis }) => millis)
 
 describe("RetryPolicy.defaults", () => {
   const documented = { conflict: [8, 10], throttled: [5, 500], unavailable: [6, 100], timeout: [3, 100] } as const
@@ -58,10 +61,34 @@ describe("RetryPolicy.defaults", () => {
       const own = yield* Effect.provideService(RetryPolicy.start, RetryPolicy.RetryPolicy, schedule)
       yield* own(errors.timeout)
       yield* own(errors.conflict)
-      assert.strictEqual(yield* Effect.flip(own(errors.timeout)), errors.timeout)
+      assert.strictEqual((yield* Effect.flip(own(errors.timeout))).reason, errors.timeout.reason)
       const again = yield* Effect.provideService(RetryPolicy.start, RetryPolicy.RetryPolicy, schedule)
       yield* again(errors.timeout)
       assert.notStrictEqual(backoff, own)
+    }))
+})
+
+describe("the error after the last try", () => {
+  const under = Effect.provideService(RetryPolicy.RetryPolicy, {
+    ...RetryPolicy.defaults,
+    unavailable: Schedule.max([Schedule.spaced("2 seconds"), Schedule.recurs(3)]),
+    timeout: Schedule.max([Schedule.spaced("2 seconds"), Schedule.recurs(1)])
+  })
+
+  it.effect("says how often it was tried again, and for how long", () =>
+    Effect.gen(function*() {
+      const { message } = yield* under(
+        triesOf(failed(new Unavailable({ message: "It is down.", outcomeUnknown: true })))
+      )
+      assert.strictEqual(message, "It is down. Tried again 3 times in 6s. (PATCH /api/v1/x)")
+      const once = yield* under(triesOf(failed(new Timeout({ message: "It hangs.", outcomeUnknown: true }))))
+      assert.strictEqual(once.message, "It hangs. Tried again once in 2s. (PATCH /api/v1/x)")
+    }))
+
+  it.effect("says nothing of that where it was not tried again", () =>
+    Effect.gen(function*() {
+      const { message } = yield* under(triesOf(failed(new Forbidden({ message: "You may not." }))))
+      assert.strictEqual(message, "You may not. (PATCH /api/v1/x)")
     }))
 })
 

@@ -183,12 +183,12 @@ export class RequestRefused extends Schema.TaggedError<RequestRefused>()("Reques
 export interface Options {
   /** The TCP port on loopback. Defaults to a free one. */
   readonly port?: number | undefined
-  /** Whether to speak TLS, with a certificate of an authority made for the occasion. Defaults to false. */
-  readonly tls?: boolean | undefined
   /**
-   * The bearer token that every request must carry. Defaults to none: everybody may do everything. Clients send no credentials
-   * over plain HTTP, kubectl among them: turn on `tls` too.
+   * Whether to speak TLS, with a certificate of an authority made for the occasion. Defaults to true where there is a `token`, which
+   * kubectl and others do not send over plain HTTP, and to false where there is none.
    */
+  readonly tls?: boolean | undefined
+  /** The bearer token that every request must carry. Defaults to none: everybody may do everything. */
   readonly token?: string | undefined
   /** Resource types to know beside the built-in ones. Defaults to none. */
   readonly resources?: ReadonlyArray<ResourceType> | undefined
@@ -292,7 +292,7 @@ export interface Options {
  *   return [before.status, after.status]
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer({ token: "old" })))) // => [200, 401]
+ * await Effect.runPromise(program.pipe(Effect.provide(KubeApiServer.layer({ tls: false, token: "old" })))) // => [200, 401]
  * ```
  *
  * @category services
@@ -301,7 +301,7 @@ export interface Options {
 export class KubeApiServer extends Context.Service<KubeApiServer, {
   /** Where it listens, as `http://127.0.0.1:34567`. */
   readonly url: string
-  /** The text of a kubeconfig for it, with the token that it was started with. */
+  /** The text of a kubeconfig for it, with the token that it was started with; over TLS without one, with any. */
   readonly kubeconfig: string
   /** The certificate of the authority behind its own, as PEM; undefined without TLS. */
   readonly caCertificate: string | undefined
@@ -442,7 +442,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   }
   const log: RequestLog = { entries: [], beforeThem: new Map() }
   const { caCertificate, port } = yield* serve(options, state, log)
-  const url = `${options.tls === true ? "https" : "http"}://${host}:${port}`
+  const url = `${caCertificate === undefined ? "http" : "https"}://${host}:${port}`
 
   const write = (change: (registry: Registry.Registry, stamp: Registry.Stamp) => Registry.Outcome) =>
     Effect.flatMap(applyWrite(state, change), (outcome) => Effect.fromResult(Result.mapError(outcome, refuse)))
@@ -531,7 +531,7 @@ const applyWrite = (
 // --- HTTP
 
 const serve = Effect.fnUntraced(function*(options: Options, state: State, log: RequestLog) {
-  const credentials = options.tls === true ? yield* makeCredentials : undefined
+  const credentials = options.tls ?? options.token !== undefined ? yield* makeCredentials : undefined
   const nodeServer = credentials === undefined
     ? Http.createServer()
     : Https.createServer({ cert: credentials.server.certificatePem, key: credentials.server.privateKeyPem })

@@ -62,6 +62,41 @@ layer(KubeApiServer.layer({ tls: true, token: "secret" }))("KubeApiServer: TLS a
     }))
 })
 
+describe("KubeApiServer: TLS or a token", () => {
+  const userOf = (kubeconfig: string) => at(JSON.parse(kubeconfig), "users", 0, "user")
+
+  it.effect("names a user over TLS also where it demands none: kubectl asks for one otherwise", () =>
+    Effect.gen(function*() {
+      const server = yield* KubeApiServer
+      assert.isUndefined(server.token)
+      const token = at(userOf(server.kubeconfig), "token")
+      if (typeof token !== "string" || token === "") return assert.fail(server.kubeconfig)
+      assert.strictEqual((yield* send(server, "GET", configMaps, { token })).status, 200)
+      assert.strictEqual((yield* send(server, "GET", configMaps)).status, 200)
+    }).pipe(Effect.provide(KubeApiServer.layer({ tls: true }))))
+
+  it.effect("speaks TLS where it demands a token, which clients do not send without", () =>
+    Effect.gen(function*() {
+      const server = yield* KubeApiServer
+      assert.match(server.url, /^https:/)
+      assert.deepStrictEqual(userOf(server.kubeconfig), { token: "secret" })
+      assert.strictEqual((yield* send(server, "GET", configMaps)).status, 200)
+    }).pipe(Effect.provide(KubeApiServer.layer({ token: "secret" }))))
+
+  it.effect("speaks plain HTTP all the same where it is told to", () =>
+    Effect.gen(function*() {
+      const server = yield* KubeApiServer
+      assert.match(server.url, /^http:/)
+      assert.strictEqual((yield* send(server, "GET", configMaps)).status, 200)
+      assert.strictEqual((yield* send(server, "GET", configMaps, { token: "wrong" })).status, 401)
+    }).pipe(Effect.provide(KubeApiServer.layer({ tls: false, token: "secret" }))))
+
+  it.effect("names nobody over plain HTTP, where clients send no credentials", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(userOf((yield* KubeApiServer).kubeconfig), {})
+    }).pipe(Effect.provide(KubeApiServer.layer())))
+})
+
 describe("KubeApiServer: starting", () => {
   it.effect("takes a free port, and asks for nothing, by default", () =>
     Effect.gen(function*() {

@@ -150,6 +150,7 @@ describe("what no type lets through", () => {
     ["makeAll(…)", ({ locks }, all) => locks.makeAll(all)],
     ["makeAll([options, …])", ({ locks }, other) => locks.makeAll([{ ...target }, other])],
     ["Identity.withOwner(…)", ({ locks }, owner) => locks.acquire(target).pipe(Identity.withOwner(owner))],
+    ["Identity.asProcess(…)", ({ locks }, name) => locks.acquire(target).pipe(Identity.asProcess(name))],
     ["write(…)", (world, operations) => holding((held) => held.write(operations))(world)],
     ["write([…])", (world, operation) => holding((held) => held.write([operation]))(world)],
     ...["op", "path", "value"].map((key): readonly [string, Attempt] => [

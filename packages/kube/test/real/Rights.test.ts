@@ -108,7 +108,7 @@ for (const carrier of [configMaps, nodes, widgets(group), clusterWidgets(group)]
               const lock = yield* KubeLock.make({ resource, name: "x", localHandover: 0 })
               yield* lock.withLock(Effect.andThen(Effect.sync(() => order.push(owner)), Effect.sleep("1 second")))
             }).pipe(
-              Effect.provideService(Identity.Identity, { owner, process: owner }),
+              Identity.asProcess(owner),
               Effect.provide(Layer.fresh(user)),
               Effect.forkChild
             )

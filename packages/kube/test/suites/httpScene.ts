@@ -1,12 +1,31 @@
-import { KubeLock } from "@kubelock/kube"
+import { KubeAnnotationStore, KubeLock, KubeTransport, ResourceRef } from "@kubelock/kube"
 import { KubeApiServer } from "@kubelock/testing"
 import { Clock, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
+import { kubeconfig } from "../KubeTransportFixtures.ts"
 import { apiServerWorld, storeOfServer } from "./apiServerWorld.ts"
 import * as Scenes from "./lockScenes.ts"
 import { World } from "./World.ts"
 
 const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+/** An address at which nothing listens. */
+export const unreached = Effect.gen(function*() {
+  const resource = ResourceRef.configMap({ namespace: "default", name: "object" })
+  const lock = yield* KubeLock.make({ resource, name: "x" })
+  const fiber = yield* Effect.forkChild(Effect.flip(lock.withLock(Effect.void)))
+  yield* Effect.repeat(Effect.andThen(turn, TestClock.adjust("100 millis")), {
+    until: () => fiber.pollUnsafe() !== undefined
+  })
+  yield* Fiber.join(fiber)
+}).pipe(
+  Effect.provide(
+    Layer.fresh(KubeLock.layer.pipe(
+      Layer.provide(KubeAnnotationStore.layer),
+      Layer.provide(KubeTransport.layerText(kubeconfig({ server: "http://127.0.0.1:1" })))
+    ))
+  )
+)
 
 /** Over HTTP: a lock that must be waited for, and is held past a renewal. */
 export const overHttp = Effect.gen(function*() {

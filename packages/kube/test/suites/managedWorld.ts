@@ -167,7 +167,7 @@ export const asProcess = (name: string) => <A, E, R>(effect: Effect.Effect<A, E,
     const scope = yield* Effect.scope
     const services = yield* Layer.buildWithScope(Layer.fresh(KubeLock.layer), scope)
     return yield* Effect.provide(effect, services)
-  }).pipe(Effect.provideService(Identity.Identity, { owner: name, process: name }))
+  }).pipe(Identity.asProcess(name))
 
 /** A world of one process, "me", and one object; what is acquired is released at its end. */
 export const inWorld = <A, E, R>(effect: Effect.Effect<A, E, R>) => inWorldOf([resource])(asProcess("me")(effect))

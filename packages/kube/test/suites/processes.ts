@@ -61,8 +61,7 @@ export const startProcess = Effect.fnUntraced(function*(name: string, store: Ann
   const scope = yield* Scope.fork(yield* Effect.scope)
   const layer = Layer.provide(Layer.fresh(KubeLock.layer), Layer.succeed(AnnotationStore, store))
   const locks = Context.get(yield* Layer.buildWithScope(layer, scope), KubeLock)
-  const as = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.provideService(effect, Identity.Identity, { owner: name, process: name })
+  const as = Identity.asProcess(name)
   const complete = (options: Partial<ManagedLockOptions>) => ({ resource, name: "x", ...options })
   return {
     name,
