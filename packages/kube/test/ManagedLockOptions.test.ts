@@ -92,6 +92,7 @@ describe("options that cannot work are refused, in words", () => {
       [{ ttl: 0 }, "ttl", "at least 1 nanosecond"],
       [{ ttl: "Infinity" }, "ttl", "at most"],
       [{ ttl: "99 millis" }, "ttl", "valid for 100ms at least"],
+      [{ ttl: 30 }, "ttl", "a number is milliseconds"],
       [{ renewEvery: 0 }, "renewEvery", "10ms at least"],
       [{ renewEvery: "9999 micros" }, "renewEvery", "10ms at least"],
       [
