@@ -4,8 +4,8 @@
  * `NodeRuntime.runMain` interrupts the program on SIGTERM and SIGINT. A section that is interrupted releases its lock, in one request and in
  * bounded time, before the process ends: the next one has it at once, and does not wait for the TTL.
  *
- * It needs a cluster, and a ConfigMap `deploys` in the namespace `default`. In one terminal `npm run apiserver`, and in another, with the
- * KUBECONFIG that it names:
+ * It needs a cluster, and a ConfigMap `deploys` in the namespace `default`. In one terminal `npm run apiserver` (in a project of your
+ * own, `npx kubelock-apiserver` of `@kubelock/testing`), and in another, with the KUBECONFIG that it names:
  *
  *   kubectl create configmap deploys
  *   node docs/examples/graceful-shutdown.ts    # and Ctrl-C; by itself it ends after a few seconds

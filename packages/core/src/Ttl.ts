@@ -49,7 +49,7 @@ export const make = (ttl: Duration.Input = defaultTtl): Result.Result<Ttl, Inval
       InvalidConfig.of(
         "ttl",
         ttl,
-        `it must be a duration of at least 1 nanosecond and at most ${maxTtlNanos} nanoseconds (about 292 years)`
+        `it must be a duration, as "30 seconds" or a number of milliseconds, of at least 1 nanosecond and at most ${maxTtlNanos} nanoseconds (about 292 years)`
       )
     )
 }

@@ -33,6 +33,7 @@ describe("Ttl.make", () => {
     expect(isInvalidConfig(failure)).toBe(true)
     expect(failure.field).toBe("ttl")
     expect(failure.value).toBe(shown)
+    expect(failure.problem).toContain(`"30 seconds" or a number of milliseconds`)
     expect(failure.problem).toContain("at least 1 nanosecond and at most 9223372036854775807 nanoseconds")
   })
 })

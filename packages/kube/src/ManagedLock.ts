@@ -81,8 +81,9 @@ export interface ManagedLockOptions extends OwnerTarget {
    */
   readonly takeoverDelay?: Duration.Input | undefined
   /**
-   * How long to wait for the lock before `WaitTimeout`, as `"5 minutes"`; a request that is on its way is waited for in addition. To
-   * not wait at all, use `withLockIfAvailable` or `tryAcquire`. Default: for ever.
+   * How long to wait for the lock before `WaitTimeout`, as `"5 minutes"`; a request that is on its way is waited for in addition. An
+   * API server that is away for longer than `retryPolicy` says ends it sooner, with `KubeError`. To not wait at all, use
+   * `withLockIfAvailable` or `tryAcquire`. Default: for ever.
    */
   readonly waitAtMost?: Duration.Input | undefined
   /**

@@ -172,6 +172,6 @@ export class OperationsRefused extends Schema.TaggedError<OperationsRefused>()("
   override get message(): string {
     return `${this.resource} was not changed, though the lock is held: one of the operations (${
       this.operations.join(", ")
-    }) tests for what is not so, or names a path that does not exist`
+    }) tests for what is not so, or names a path that does not exist (JSON Patch makes no maps on the way)`
   }
 }

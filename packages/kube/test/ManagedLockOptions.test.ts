@@ -92,6 +92,7 @@ describe("options that cannot work are refused, in words", () => {
       [{ ttl: 0 }, "ttl", "at least 1 nanosecond"],
       [{ ttl: "Infinity" }, "ttl", "at most"],
       [{ ttl: "99 millis" }, "ttl", "valid for 100ms at least"],
+      [{ ttl: 30 }, "ttl", "a number is milliseconds"],
       [{ renewEvery: 0 }, "renewEvery", "10ms at least"],
       [{ renewEvery: "9999 micros" }, "renewEvery", "10ms at least"],
       [
@@ -221,6 +222,21 @@ describe("an option is obeyed", () => {
         })
       yield* failing(yield* KubeLock.make({ ...options, retryPolicy: never }))
       yield* Effect.provideService(failing(yield* KubeLock.make(options)), RetryPolicy.RetryPolicy, never)
+    })))
+
+  it.effect("retryPolicy and waitAtMost, of a server that stays away", () =>
+    inWorld(Effect.gen(function*() {
+      const onAndOn = { ...RetryPolicy.defaults, unavailable: Schedule.spaced("2 seconds") }
+      const outcome = Effect.fnUntraced(function*(more: Partial<ManagedLockOptions>) {
+        const lock = yield* KubeLock.make({ ...options, waitAtMost: "1 minute", ...more })
+        yield* (yield* Control).nextWrites(...Array.from({ length: 10 }, () => fates.unavailable))
+        const fiber = yield* Effect.forkChild(Effect.result(lock.withLock(Effect.void)))
+        yield* TestClock.adjust("2 minutes")
+        return Result.match(yield* Fiber.join(fiber), { onFailure: ({ _tag }) => _tag, onSuccess: () => "had" })
+      })
+      assert.strictEqual(yield* outcome({ retryPolicy: onAndOn }), "had")
+      assert.strictEqual(yield* outcome({ retryPolicy: onAndOn, waitAtMost: "10 seconds" }), "WaitTimeout")
+      assert.strictEqual(yield* outcome({}), "KubeError")
     })))
 
   it.effect("waitAtMost", () =>

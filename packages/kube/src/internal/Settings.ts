@@ -59,7 +59,7 @@ export const make = (given: ManagedLockOptions, owner: string): Result.Result<Se
       return yield* invalid(
         "ttl",
         options.ttl,
-        `a lock that is kept must be valid for ${Duration.format(shortestTtl)} at least`
+        `a lock that is kept must be valid for ${Duration.format(shortestTtl)} at least; a number is milliseconds`
       )
     }
     const renewEvery = yield* duration(
@@ -105,7 +105,7 @@ export const make = (given: ManagedLockOptions, owner: string): Result.Result<Se
       return yield* invalid(
         "waitAtMost",
         options.waitAtMost,
-        "a duration longer than nothing is needed; to not wait at all, use withLockIfAvailable or tryAcquire"
+        "a duration longer than nothing is needed, as \"5 minutes\"; to not wait at all, use withLockIfAvailable or tryAcquire"
       )
     }
     const { retryPolicy, watch = true } = options
