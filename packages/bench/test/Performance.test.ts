@@ -32,11 +32,11 @@ describe("docs/PERFORMANCE.md", () => {
       const { columns, rows } = tables.find((table) => table.id === id)!
       const found = rows.find(([name]) => name === row)?.[columns.indexOf(column)]
       assert.isDefined(found, `${id}: ${row}: ${column}`)
-      return Number.parseFloat(found!.replaceAll(",", ""))
+      return Number.parseFloat(found.replaceAll(",", ""))
     }
     const small = (row: string, column: string) => cell("pairs-small", row, column)
     const [bare, ours, go] = ["the same two PATCHes, bare", "ours: acquire, release", "giantswarm/kubelock, unlimited"]
-    const succeed = cell("busy", go!, "attempts that succeed")
+    const succeed = cell("busy", go, "attempts that succeed")
     const thinking = (who: string) => cell("handover", `8 processes that think 0–200 ms: ${who}`, "Requests each")
     const handoverMicros = ["1,000", "1,000, and another process"].map((fibers) => {
       const { columns, rows } = tables.find(({ id }) => id === "handover-fibers")!
@@ -50,13 +50,13 @@ describe("docs/PERFORMANCE.md", () => {
       const said of [
         `read and then update ${Math.round(100 - succeed)} % do.`,
         `beside the bare loop is ${
-          (small(ours!, "client CPU ms") - small(bare!, "client CPU ms")).toFixed(1)
+          (small(ours, "client CPU ms") - small(bare, "client CPU ms")).toFixed(1)
         } ms per pair`,
         `has waited some ${Math.round(small("ours: withLock", "p99 ms") / 10) * 10} ms: that is the p99`,
-        `the bare loop is only ${(small(go!, "mean ms") / small(bare!, "mean ms")).toFixed(1)} times as fast`,
+        `the bare loop is only ${(small(go, "mean ms") / small(bare, "mean ms")).toFixed(1)} times as fast`,
         `saves ${Math.round(100 * (1 - thinking("this library") / thinking("everyone at once")))} % of the requests`,
         `takes ${handoverMicros.join(" to ")} µs of the processor`,
-        `takes ${Math.round(cell("pairs-large", ours!, "mean ms") / small(ours!, "mean ms"))} times as long`
+        `takes ${Math.round(cell("pairs-large", ours, "mean ms") / small(ours, "mean ms"))} times as long`
       ]
     ) assert.include(words, said)
   })
