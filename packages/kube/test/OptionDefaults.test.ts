@@ -73,6 +73,16 @@ describe("the defaults of a managed lock", () => {
     assert.deepInclude(defaultsIn("OPTIONS.md", "# Options"), words)
   })
 
+  it("are said by their docstrings in these words", () => {
+    const source = readFileSync(new URL("../src/ManagedLock.ts", import.meta.url), "utf8")
+    for (const [option, byDefault] of Object.entries(words)) {
+      const [, docstring = ""] = new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s+readonly ${option}\\?:`).exec(source) ??
+        []
+      const said = docstring.replaceAll(/\s*\n\s*\* ?/g, " ").replace(", and at most what fits", " and what fits")
+      assert.include(said, `Default: ${byDefault.replace("`true`", "true")}`)
+    }
+  })
+
   it("are said by docs/guides/choosing-ttl.md in the same", () => {
     const said = defaultsIn("guides/choosing-ttl.md", "## What each costs and buys")
     assert.isAbove(Object.keys(said).length, 4)
