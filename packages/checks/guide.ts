@@ -4,7 +4,7 @@
  *
  * - A fence of a file begins with a comment that is its name: `// deploy.ts`, `# lock.yaml`.
  * - A fence of commands is `sh`. One for another terminal than the first begins with `# terminal 2`, and runs beside the one before it. One that
- *   says `# goes on until Ctrl-C` does not end.
+ *   says `# goes on until Ctrl-C` does not end. Comments have lines of their own: typed after a command, zsh takes them for arguments.
  * - A fence without a language is what the commands before it print; `…` stands for what is different each time. One of `text` is only looked at.
  */
 import { type ChildProcess, spawn } from "node:child_process"

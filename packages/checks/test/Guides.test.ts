@@ -143,3 +143,23 @@ describe("docs/guides/testing.md", () => {
     }
   })
 })
+
+describe("the commands of the documents", () => {
+  const documents = [
+    read("README.md"),
+    read("CONTRIBUTING.md"),
+    ...filesBelow("docs", ".md"),
+    ...filesBelow("packages", "README.md")
+  ]
+
+  // Typed at its prompt, which knows no comments, and with its option extendedglob.
+  it("are in zsh what they are in bash: no comment after a command, no bare ^", () => {
+    const lines = documents.flatMap(({ path, text }) =>
+      [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, commands]) =>
+        commands!.split("\n").map((line) => `${path}: ${line}`)
+      )
+    )
+    expect(lines.length).toBeGreaterThan(40)
+    expect(lines.filter((line) => /: .*\S +# | \^/.test(line))).toEqual([])
+  })
+})

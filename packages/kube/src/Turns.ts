@@ -132,11 +132,11 @@ const smoothing = 1 / 8
 
 // Where many are idle, their slots are lost. We measured, with 8 processes that think for up to 200 ms: 54 acquisitions/s with
 // slots of 10 ms, 62 with at most two of 5 ms, 68 with everyone at once. So a slow handover halves how many slots one waits at
-// most, down to none, and eight prompt ones raise it by one. A handover in turn takes two thirds of a slot, and one after an idle
+// most, down to none, and four prompt ones raise it by one. A handover in turn takes two thirds of a slot, and one after an idle
 // process a slot more; in between lie the last of many watchers to be told.
 const promptAtMostSlots = 1.5
 const slotsAtMostAtMost = 8
-const slotsPerPromptHandover = 1 / 8
+const slotsPerPromptHandover = 1 / 4
 
 // In one of so many handovers all who are in the list leave a slot to those who are not. Otherwise a process whose way to the
 // server is a millisecond longer than others' loses every tie, and in our simulation it starves. The resourceVersion says which

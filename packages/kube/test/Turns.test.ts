@@ -287,14 +287,14 @@ describe("the bound on the slots", () => {
   it("takes one and a half slots for prompt, and anything more for a slot that was lost", () => {
     const turns = { ...afterTurnsOf("a", "a", "b"), slotsAtMost: 2 }
     assert.strictEqual(turns.slotMillis, 10)
-    assert.deepStrictEqual([15, 15.5].map((millis) => handover(turns, millis).slotsAtMost), [2.125, 1])
+    assert.deepStrictEqual([15, 15.5].map((millis) => handover(turns, millis).slotsAtMost), [2.25, 1])
   })
 
   it("stays where no release was seen", () => {
     const bounded = { ...afterTurnsOf("a", "a", "b"), slotsAtMost: 1 }
     const taken = seen(bounded, 5, record("c"), bounded.freeSinceMillis! + 1)
-    assert.strictEqual(taken.slotsAtMost, 1.125)
-    assert.strictEqual(seen(taken, 6, record("d")).slotsAtMost, 1.125)
+    assert.strictEqual(taken.slotsAtMost, 1.25)
+    assert.strictEqual(seen(taken, 6, record("d")).slotsAtMost, 1.25)
     assert.strictEqual(seen(seen(Turns.make("a"), 1, undefined), 2, record("b")).slotsAtMost, 8)
   })
 
@@ -304,13 +304,13 @@ describe("the bound on the slots", () => {
     assert.strictEqual(handover(open, 100).slotsAtMost, 2)
   })
 
-  it("grows by one with every eight that were prompt, up to eight", () => {
+  it("grows by one with every four that were prompt, up to eight", () => {
     const prompt = (times: number) =>
       Array.from({ length: times }).reduce<Turns.Turns>((turns) => handover(turns, 14), {
         ...afterTurnsOf("a", "a", "b"),
         slotsAtMost: 1
       }).slotsAtMost
-    assert.deepStrictEqual([7, 8, 56, 80].map(prompt), [1.875, 2, 8, 8])
+    assert.deepStrictEqual([3, 4, 28, 40].map(prompt), [1.75, 2, 8, 8])
   })
 })
 

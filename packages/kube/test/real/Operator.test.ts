@@ -4,7 +4,7 @@ import { AnnotationStore, HeldLock, isForbidden, KubeError, KubeLock, KubeTransp
 import { Clock, Deferred, Effect, Fiber, Layer, Logger, Result, Schedule, Schema, Stream, Struct } from "effect"
 import * as Yaml from "effect/encoding/Yaml"
 import * as SharedControlPlane from "../../../testing/test/SharedControlPlane.ts"
-import { read } from "../suites/guides.ts"
+import { fencesOf, read } from "../suites/guides.ts"
 import {
   asPod,
   Cluster,
@@ -80,8 +80,11 @@ const template = Schema.decodeUnknownSync(Deployment)(Yaml.parse(read("docs/mani
 const services = cluster.pipe(Layer.provideMerge(SharedControlPlane.layer))
 
 const pod = "deployer-5d8f7c9b4-x2k4p"
-const look = guide("stuckLocks", "seen=$(kubectl -n prod get configmap deploys")
-const breakIt = guide("stuckLocks", "kubectl -n prod patch configmap deploys")
+const names = guide("stuckLocks", "namespace=prod")
+const lookNow = guide("stuckLocks", "seen=$(kubectl")
+const look = `${names}${lookNow}`
+const breakIt = guide("stuckLocks", "kubectl -n \"$namespace\" patch")
+const nightly = "kubelock.giantswarm.io/nightly"
 const refused = "The request is invalid: the server rejected our request due to an error in our request"
 
 /** A record of a process that is none of this library's. */
@@ -137,10 +140,9 @@ layer(services, { excludeTestServices: true })("Those who follow the guides", (i
     it.effect("kubectl says of the rights what the guide says", () =>
       Effect.gen(function*() {
         const { shell } = yield* Cluster
-        for (const line of guide("inAPod", "kubectl -n prod auth can-i").trim().split("\n")) {
-          const [command, expected] = line.split(/ +# /)
-          assert.strictEqual((yield* shell(command!)).printed.trim(), expected, command)
-        }
+        const { printed } = yield* shell(guide("inAPod", "kubectl -n prod auth can-i"))
+        const shown = fencesOf(read("docs/guides/in-a-pod.md"), "").filter((fence) => /^(yes|no)$/m.test(fence))
+        assert.deepStrictEqual(shown, [`${printed.trim()}\n`])
       }))
 
     it.effect("the service account takes the lock, keeps it, waits for it, and gives it back", () =>
@@ -348,7 +350,9 @@ layer(services, { excludeTestServices: true })("Those who follow the guides", (i
         const { shell } = yield* Cluster
         const plainly = guide("stuckLocks", "kubectl -n prod annotate configmap deploys")
         assert.strictEqual((yield* shell(look)).printed.split("\n")[0], "%!q(<nil>)")
-        assert.strictEqual((yield* shell(breakIt)).exitCode, 1)
+        const nothing = yield* shell(breakIt)
+        assert.strictEqual(nothing.exitCode, 1)
+        assert.include(nothing.printed, "unable to parse")
         yield* putText(record("dead", yield* daysFromNow(0)))
         for (let time = 0; time < 2; time++) {
           assert.strictEqual((yield* shell(plainly)).printed.trim(), "configmap/deploys annotated")
@@ -357,6 +361,22 @@ layer(services, { excludeTestServices: true })("Those who follow the guides", (i
         // An object with no annotations at all.
         yield* shell("kubectl replace -f lock.yaml")
         assert.include((yield* shell(look)).printed, "error calling index: index of untyped nil")
+      }))
+
+    it.effect("is the one that was named at the beginning, and no other: each name is put in once", () =>
+      Effect.gen(function*() {
+        const { admin, shell } = yield* Cluster
+        const text = record("me", yield* daysFromNow(0))
+        yield* putText(text)
+        const path = ResourceRef.toPath(other)
+        yield* admin("PUT", path, { metadata: { name: "other", annotations: { a: "b", [nightly]: "no record" } } })
+        yield* shell(names.replace("deploys", "other").replace("helm", "nightly"))
+        assert.include((yield* shell(lookNow)).printed, "no record")
+        const written = yield* shell(guide("stuckLocks", "kubectl -n \"$namespace\" get \"$object\" --show-managed"))
+        assert.match(written.printed, new RegExp(`f:${nightly}: .*[^]*\\n {4}manager: .*[^]*\\n {4}time: `))
+        assert.strictEqual((yield* shell(breakIt)).printed.trim(), "configmap/other patched")
+        assert.notInclude(JSON.stringify(yield* admin("GET", path)), nightly)
+        assert.strictEqual(yield* textNow, text)
       }))
 
     it.effect("is found among all others", () =>
