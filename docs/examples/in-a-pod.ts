@@ -22,7 +22,7 @@ const program = Effect.gen(function*() {
     resource: ResourceRef.configMap({ namespace, name: "deploys" }),
     name: "helm"
   })
-  yield* lock.withLock(work).pipe(
+  return yield* lock.withLock(work).pipe(
     // No reason to end: it is asked for again. Anything else, such as a right that is missing, ends the process.
     Effect.catchTag("LockLost", ({ message }) => Effect.log(message)),
     Effect.forever
@@ -40,4 +40,5 @@ const telemetry = Otlp.layerFromConfig().pipe(
   Layer.provide(FetchHttpClient.layer)
 )
 
-program.pipe(Effect.provide(onCluster), Effect.provide(telemetry), NodeRuntime.runMain)
+// Telemetry is there first and ends last, so that it hears of the end too.
+program.pipe(Effect.provide(onCluster.pipe(Layer.provideMerge(telemetry))), NodeRuntime.runMain)

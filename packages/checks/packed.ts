@@ -87,6 +87,9 @@ const followGuides = async (tarballs: ReadonlyArray<string>) => {
   mkdirSync(join(home, "bin"))
   const assets = env["KUBEBUILDER_ASSETS"] ?? ""
   const hasAssets = existsSync(join(assets, "kubectl"))
+  if (!hasAssets && env["KUBELOCK_REQUIRE_CONTROL_PLANE"] === "1") {
+    throw new Error(`KUBEBUILDER_ASSETS names no folder with kubectl: ${assets}`)
+  }
   writeFileSync(join(home, "bin/setup-envtest"), `#!/bin/sh\necho "${assets}"\n`, { mode: 0o755 })
   const path = [
     dirname(execPath),

@@ -26,6 +26,41 @@ describe("docs/PERFORMANCE.md", () => {
     assert.strictEqual(withTables(text, results.flatMap(({ tables }) => tables)), text)
   })
 
+  it("says in words what the tables say", () => {
+    const tables = results.flatMap(({ tables }) => tables)
+    const cell = (id: string, row: string, column: string): number => {
+      const { columns, rows } = tables.find((table) => table.id === id)!
+      const found = rows.find(([name]) => name === row)?.[columns.indexOf(column)]
+      assert.isDefined(found, `${id}: ${row}: ${column}`)
+      return Number.parseFloat(found.replaceAll(",", ""))
+    }
+    const small = (row: string, column: string) => cell("pairs-small", row, column)
+    const [bare, ours, go] = ["the same two PATCHes, bare", "ours: acquire, release", "giantswarm/kubelock, unlimited"]
+    const succeed = cell("busy", go, "attempts that succeed")
+    const thinking = (who: string) => cell("handover", `8 processes that think 0–200 ms: ${who}`, "Requests each")
+    const handoverMicros = ["1,000", "1,000, and another process"].map((fibers) => {
+      const { columns, rows } = tables.find(({ id }) => id === "handover-fibers")!
+      const row = rows.find((row) =>
+        row[0] === `this library: ${fibers}` && row[columns.indexOf("Section, ms")] === "0"
+      )
+      return Math.round(Number(row?.[columns.indexOf("CPU ms each")]) * 1_000)
+    })
+    const words = text.replaceAll(/\n */g, " ")
+    for (
+      const said of [
+        `read and then update ${Math.round(100 - succeed)} % do.`,
+        `beside the bare loop is ${
+          (small(ours, "client CPU ms") - small(bare, "client CPU ms")).toFixed(1)
+        } ms per pair`,
+        `has waited some ${Math.round(small("ours: withLock", "p99 ms") / 10) * 10} ms: that is the p99`,
+        `the bare loop is only ${(small(go, "mean ms") / small(bare, "mean ms")).toFixed(1)} times as fast`,
+        `saves ${Math.round(100 * (1 - thinking("this library") / thinking("everyone at once")))} % of the requests`,
+        `takes ${handoverMicros.join(" to ")} µs of the processor`,
+        `takes ${Math.round(cell("pairs-large", ours, "mean ms") / small(ours, "mean ms"))} times as long`
+      ]
+    ) assert.include(words, said)
+  })
+
   it("names the command of every scenario, and where it was run", () => {
     assert.deepStrictEqual(results.map(({ name }) => name).toSorted(), scenarios.map(({ name }) => name).toSorted())
     for (const { command, machine } of results) {

@@ -251,7 +251,7 @@ layer(services, { excludeTestServices: true })("Those who follow the guides", (i
         const held = yield* Deferred.make<HeldLock["Service"]>()
         const holder = yield* Effect.gen(function*() {
           const lock = yield* KubeLock.make(helm)
-          yield* lock.withLock(
+          return yield* lock.withLock(
             Effect.andThen(Effect.flatMap(HeldLock, (lock) => Deferred.succeed(held, lock)), Effect.never)
           )
         }).pipe(
