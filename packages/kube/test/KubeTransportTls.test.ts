@@ -223,6 +223,17 @@ describe("a proxy", () => {
       assert.strictEqual(server.received.length, 1)
     }))
 
+  it.effect("takes no password of a request: nothing was sent", () =>
+    Effect.gen(function*() {
+      const proxy = yield* connectProxy()
+      const server = yield* Fixture.serve(Fixture.ok, Fixture.tls)
+      const error = yield* Fixture.send({ ...Fixture.get, headers: { "proxy-authorization": "Basic me" } }).pipe(
+        Effect.flip,
+        Effect.provide(Fixture.text({ server: server.origin, "proxy-url": `http://127.0.0.1:${proxy.port}`, ...ca }))
+      )
+      assertRefused(error, "nothing was sent", server)
+    }))
+
   it.effect("that refuses: nothing was sent, and its password is not shown", () =>
     Effect.gen(function*() {
       const proxy = yield* connectProxy(407)
