@@ -1,6 +1,6 @@
 import * as Deadlines from "#internal/Deadlines"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Schema, Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 
 /** What happens to one deadline: set, for so long, and called off, after so long. Times are in milliseconds, and few. */
@@ -73,5 +73,62 @@ describe("deadlines", () => {
       yield* Scope.close(scope, Exit.void)
       for (let millis = 0; millis < 5; millis++) yield* pass
       assert.deepStrictEqual(over, [])
+    }))
+
+  for (const nanos of [1n, 100n, 1_000n, 300_100n]) {
+    it.effect(`are told once each though the clock cannot count ${nanos} ns`, () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(Date.UTC(2026, 0, 2))
+        const set = yield* Deadlines.make
+        const over: Array<string> = []
+        const setFor = (name: string, atMost: Duration.Duration) =>
+          Effect.withFiber((fiber) => Effect.succeed(set(fiber, atMost, () => over.push(name))))
+        yield* setFor("first", Duration.nanos(nanos))
+        yield* TestClock.adjust("1 second")
+        yield* setFor("second", Duration.seconds(1))
+        yield* setFor("third", Duration.nanos(nanos))
+        yield* TestClock.adjust("2 seconds")
+        assert.deepStrictEqual(over, ["first", "third", "second"])
+      }).pipe(Effect.scoped))
+  }
+
+  it.effect("let nobody sleep who has nothing to wait for, since the process would not end before", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      let sleepers = 0
+      const counting: Clock.Clock = {
+        ...clock,
+        sleep: (duration) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => sleepers++),
+            () => clock.sleep(duration),
+            () => Effect.sync(() => sleepers--)
+          )
+      }
+      const turn = Effect.promise(() => new Promise(setImmediate))
+      const scope = yield* Scope.make()
+      const { over, pass, set } = yield* Scope.provide(watched, scope)
+      const setOne = (name: number) => Effect.provideService(set(name, 3), Clock.Clock, counting)
+
+      const first = yield* setOne(1)
+      const second = yield* setOne(2)
+      first()
+      yield* turn
+      assert.strictEqual(sleepers, 1)
+      second()
+      yield* setOne(3)
+      yield* turn
+      assert.strictEqual(sleepers, 1)
+      for (let millis = 0; millis < 3; millis++) yield* pass
+      assert.deepStrictEqual(over, [[3, 3]])
+
+      const fourth = yield* setOne(4)
+      fourth()
+      yield* turn
+      assert.strictEqual(sleepers, 0)
+
+      yield* Scope.close(scope, Exit.void)
+      yield* setOne(5)
+      assert.strictEqual(sleepers, 0)
     }))
 })

@@ -324,3 +324,18 @@ describe("time", () => {
       assertIs(yield* Fiber.join(fiber), "Timeout", false, "nothing was sent")
     }))
 })
+
+describe("what cannot be sent", () => {
+  it.effect("leaves room for what can", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve(Fixture.ok)
+      yield* Effect.gen(function*() {
+        for (let times = 0; times < 20; times++) {
+          const error = yield* Effect.flip(Fixture.send(Fixture.unsendable))
+          assert.deepStrictEqual([error.reason._tag, error.outcomeUnknown], ["Unavailable", false], error.message)
+        }
+        yield* Fixture.send(Fixture.get)
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+      assert.strictEqual(server.received.length, 1)
+    }))
+})

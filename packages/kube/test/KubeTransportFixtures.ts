@@ -172,6 +172,9 @@ export const execPlugin = (directory: string, script: string) => {
 
 export const get: KubeRequest = { method: "GET", path: "/api/v1/namespaces/default/configmaps/locks" }
 
+/** A header may hold no line break. */
+export const unsendable: KubeRequest = { method: "GET", path: "/none", headers: { "x-note": "two\nlines" } }
+
 export const patch: KubeRequest = {
   ...get,
   method: "PATCH",

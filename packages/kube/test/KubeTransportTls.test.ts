@@ -211,6 +211,29 @@ describe("a proxy", () => {
       yield* success({ ...proxied, ...ca, server: otherName.origin, "tls-server-name": "api.other.example" })
     }))
 
+  it.effect("has room after requests that cannot be sent", () =>
+    Effect.gen(function*() {
+      const proxy = yield* connectProxy()
+      const server = yield* Fixture.serve(Fixture.ok, Fixture.tls)
+      const proxied = { server: server.origin, "proxy-url": `http://127.0.0.1:${proxy.port}` }
+      yield* Effect.repeat(Effect.flip(Fixture.send(Fixture.unsendable)), { times: 20 }).pipe(
+        Effect.andThen(Fixture.send(Fixture.get)),
+        Effect.provide(Fixture.text({ ...proxied, ...ca }))
+      )
+      assert.strictEqual(server.received.length, 1)
+    }))
+
+  it.effect("takes no password of a request: nothing was sent", () =>
+    Effect.gen(function*() {
+      const proxy = yield* connectProxy()
+      const server = yield* Fixture.serve(Fixture.ok, Fixture.tls)
+      const error = yield* Fixture.send({ ...Fixture.get, headers: { "proxy-authorization": "Basic me" } }).pipe(
+        Effect.flip,
+        Effect.provide(Fixture.text({ server: server.origin, "proxy-url": `http://127.0.0.1:${proxy.port}`, ...ca }))
+      )
+      assertRefused(error, "nothing was sent", server)
+    }))
+
   it.effect("that refuses: nothing was sent, and its password is not shown", () =>
     Effect.gen(function*() {
       const proxy = yield* connectProxy(407)

@@ -64,15 +64,31 @@ const open = (
   origin: string,
   proxyUrl: string | undefined,
   tls: Tls | undefined
-): Undici.Dispatcher =>
-  proxyUrl === undefined
-    ? new undici.Pool(origin, { ...settings, connections, connect: { ...tcpKeepAlive, ...given(tls) } })
+): Undici.Dispatcher => {
+  const factory = clientsOf(undici)
+  return proxyUrl === undefined
+    ? new undici.Pool(origin, { ...settings, connections, factory, connect: { ...tcpKeepAlive, ...given(tls) } })
     : new undici.ProxyAgent({
       ...settings,
       connections,
       uri: proxyUrl,
+      factory: (origin, options) => new undici.Pool(origin, { ...options, factory }),
       requestTls: { allowH2: false, ...given(tls) }
     })
+}
+
+/**
+ * undici's pool takes a client for busy that did not take a request, and waits for it to be free. One that found a request to be none,
+ * as with a token that no header may hold, is free already and never says so: after a few of those no request would be sent any more.
+ */
+const clientsOf = ({ Client }: typeof Undici) => {
+  class FreeAfterRefusal extends Client {
+    override dispatch(options: Undici.Dispatcher.DispatchOptions, handler: Undici.Dispatcher.DispatchHandler): boolean {
+      return super.dispatch(options, handler) || this.stats.size === 0
+    }
+  }
+  return (origin: URL, options: object): Undici.Dispatcher => new FreeAfterRefusal(origin, options)
+}
 
 /** Without what is `undefined`, as undici's types want it. */
 const given = (tls: Tls | undefined) =>

@@ -18,21 +18,28 @@ interface Keeper {
   readonly deadlines: Set<Deadline>
   readonly sleepsSinceMillis: number
   readonly wakesAtNanos: bigint
-  readonly fiber: Fiber.Fiber<void>
+  /** Absent until it sleeps: a clock may let it wake at once. */
+  fiber: Fiber.Fiber<void> | undefined
 }
 
 /** Deadlines that are all called off when the scope closes. */
 export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(function*() {
   // Nearly always one: a test may give its fibers clocks of their own.
   const keepers = new Map<Clock.Clock, Keeper>()
-  yield* Effect.addFinalizer(() => Fiber.interruptAll([...keepers.values()].map(({ fiber }) => fiber)))
+  let isClosed = false
+  yield* Effect.addFinalizer(() => {
+    isClosed = true
+    return Fiber.interruptAll([...keepers.values()].flatMap(({ fiber }) => fiber ?? []))
+  })
 
   const keep = (clock: Clock.Clock, deadlines: Set<Deadline>, fiber: Fiber.Fiber<unknown, unknown>): void => {
     const wakesAtNanos = earliest(deadlines)
     const sleeping = Effect.andThen(
       clock.sleep(Duration.nanos(wakesAtNanos - clock.monotonicTimeNanosUnsafe())),
       Effect.sync(() => {
-        const nowNanos = clock.monotonicTimeNanosUnsafe()
+        // A clock that counts milliseconds in floating point wakes whoever sleeps some nanoseconds too soon.
+        const clockNanos = clock.monotonicTimeNanosUnsafe()
+        const nowNanos = clockNanos < wakesAtNanos ? wakesAtNanos : clockNanos
         const over = [...deadlines].filter(({ atNanos }) => atNanos <= nowNanos)
         for (const deadline of over) deadlines.delete(deadline)
         if (deadlines.size > 0) keep(clock, deadlines, fiber)
@@ -40,25 +47,45 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
         for (const { onOver } of over) onOver()
       })
     )
-    keepers.set(clock, {
+    const keeper: Keeper = {
       deadlines,
       sleepsSinceMillis: clock.currentTimeMillisUnsafe(),
       wakesAtNanos,
-      fiber: Effect.runForkWith(fiber.context)(sleeping)
-    })
+      fiber: undefined
+    }
+    keepers.set(clock, keeper)
+    keeper.fiber = Effect.runForkWith(fiber.context)(sleeping)
+  }
+
+  // Who sleeps keeps the process from ending. Not at once: mostly the next request comes before.
+  let isToStop = false
+  const stopIdle = () => {
+    isToStop = false
+    for (const [clock, { deadlines, fiber }] of keepers) {
+      if (deadlines.size > 0) continue
+      keepers.delete(clock)
+      fiber?.interruptUnsafe()
+    }
   }
 
   return (fiber, atMost, onOver) => {
+    // Nor is there anything to wait for then: connections end with the scope too.
+    if (isClosed) return () => {}
     const clock = fiber.getRef(Clock.Clock)
     const deadline = { atNanos: clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(atMost), onOver }
     const keeper = keepers.get(clock)
     const deadlines = keeper?.deadlines ?? new Set()
     deadlines.add(deadline)
     if (keeper === undefined || deadline.atNanos < keeper.wakesAtNanos || wasSetBack(clock, keeper)) {
-      keeper?.fiber.interruptUnsafe()
+      keeper?.fiber?.interruptUnsafe()
       keep(clock, deadlines, fiber)
     }
-    return () => void deadlines.delete(deadline)
+    return () => {
+      deadlines.delete(deadline)
+      if (deadlines.size > 0 || isToStop) return
+      isToStop = true
+      setImmediate(stopIdle)
+    }
   }
 })
 

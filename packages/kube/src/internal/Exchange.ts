@@ -64,11 +64,13 @@ export const exchange = (
       controller?.abort(new Error(why))
     }
     const callOff = limit(() => {
+      // First of all: whoever goes on may do what lets the next request of undici's queue begin.
+      isGivenUp = true
       resume(Effect.fail(timeIsOver))
       giveUp("timed out")
     })
 
-    dispatcher.dispatch(options, {
+    const handler: Dispatcher.DispatchHandler = {
       onRequestStart(started) {
         if (isGivenUp) {
           started.abort(new Error("given up"))
@@ -94,7 +96,13 @@ export const exchange = (
       onResponseError(_, error) {
         end(Effect.fail({ error, isSent: controller !== undefined }))
       }
-    })
+    }
+    // What undici's agent for proxies does not take, it throws.
+    try {
+      dispatcher.dispatch(options, handler)
+    } catch (error) {
+      end(Effect.fail({ error: error instanceof Error ? error : new Error(String(error)), isSent: false }))
+    }
     return Effect.sync(() => {
       callOff()
       giveUp("interrupted")
