@@ -138,6 +138,10 @@ const promptAtMostSlots = 1.5
 const slotsAtMostAtMost = 8
 const slotsPerPromptHandover = 1 / 4
 
+// Where nobody waits, who tries first is prompt whoever is idle, so that says little: after that turns are tried again more slowly. An idle
+// process costs a slot each time that they are.
+const slotsPerHandoverAtOnce = 1 / 16
+
 // In one of so many handovers all who are in the list leave a slot to those who are not. Otherwise a process whose way to the
 // server is a millisecond longer than others' loses every tie, and in our simulation it starves. The resourceVersion says which
 // handover it is, so that all agree; a prime, so that no rhythm of writes avoids it. It costs a saturated lock about 4 %.
@@ -264,5 +268,5 @@ const slotsAtMostAfter = (turns: Turns, handoverMillis: number): number => {
   if (handoverMillis === Infinity || isOpen(turns)) return slotsAtMost
   return handoverMillis > promptAtMostSlots * slotMillis
     ? slotsAtMost / 2
-    : Math.min(slotsAtMostAtMost, slotsAtMost + slotsPerPromptHandover)
+    : Math.min(slotsAtMostAtMost, slotsAtMost + (slotsAtMost < 1 ? slotsPerHandoverAtOnce : slotsPerPromptHandover))
 }

@@ -312,6 +312,16 @@ describe("the bound on the slots", () => {
       }).slotsAtMost
     assert.deepStrictEqual([3, 4, 28, 40].map(prompt), [1.75, 2, 8, 8])
   })
+
+  it("grows more slowly where nobody waits: by one with every sixteen", () => {
+    const prompt = (times: number, slotsAtMost: number) =>
+      Array.from({ length: times }).reduce<Turns.Turns>((turns) => handover(turns, 14), {
+        ...afterTurnsOf("a", "a", "b"),
+        slotsAtMost
+      }).slotsAtMost
+    assert.deepStrictEqual([1, 7, 8, 9].map((times) => prompt(times, 0.5)), [0.5625, 0.9375, 1, 1.25])
+    assert.strictEqual(prompt(16, 0), 1)
+  })
 })
 
 describe("whatever happens", () => {

@@ -88,7 +88,8 @@ const full: Plan = {
       processes: 32,
       thinkMillisAtMost: 0,
       rounds: 3,
-      sliceMillis: 4_000,
+      // Some turns for each: who had three where another had two is no worse off.
+      sliceMillis: 10_000,
       contenders: [inTurn, atOnce, poll(100)]
     }
   ].map((load) => ({ ...load, warmUpMillis: warmUpMillisOf(load.processes) })),
