@@ -109,6 +109,16 @@ describe("Transition", () => {
     })
   })
 
+  it("leaves out of a record what was not asked for", () => {
+    const idsOf = (request: Transition.AcquireRequest) => {
+      const { record } = Result.getOrThrow(Transition.acquire({}, request, 0n))
+      return [Object.keys(record).toSorted(), record.id]
+    }
+    const asked = { lock: locks[0], owner: "a", ttl: Result.getOrThrow(Ttl.make("1 second")) }
+    expect(idsOf(asked)).toStrictEqual([["createdAtNanos", "owner", "ttlNanos"], undefined])
+    expect(idsOf({ ...asked, id: "1" })).toStrictEqual([["createdAtNanos", "id", "owner", "ttlNanos"], "1"])
+  })
+
   it("restores the map when a lock is released after it was acquired", () => {
     holds((annotations, request, nowNanos) => {
       const taken = Result.getOrNull(Transition.acquire(annotations, request, nowNanos))
