@@ -132,15 +132,11 @@ const smoothing = 1 / 8
 
 // Where many are idle, their slots are lost. We measured, with 8 processes that think for up to 200 ms: 54 acquisitions/s with
 // slots of 10 ms, 62 with at most two of 5 ms, 68 with everyone at once. So a slow handover halves how many slots one waits at
-// most, down to none, and four prompt ones raise it by one. A handover in turn takes two thirds of a slot, and one after an idle
+// most, down to none, and sixteen prompt ones raise it by three. A handover in turn takes two thirds of a slot, and one after an idle
 // process a slot more; in between lie the last of many watchers to be told.
 const promptAtMostSlots = 1.5
 const slotsAtMostAtMost = 8
-const slotsPerPromptHandover = 1 / 4
-
-// Where nobody waits, who tries first is prompt whoever is idle, so that says little: after that turns are tried again more slowly. An idle
-// process costs a slot each time that they are.
-const slotsPerHandoverAtOnce = 1 / 16
+const slotsPerPromptHandover = 3 / 16
 
 // In one of so many handovers all who are in the list leave a slot to those who are not. Otherwise a process whose way to the
 // server is a millisecond longer than others' loses every tie, and in our simulation it starves. The resourceVersion says which
@@ -268,5 +264,5 @@ const slotsAtMostAfter = (turns: Turns, handoverMillis: number): number => {
   if (handoverMillis === Infinity || isOpen(turns)) return slotsAtMost
   return handoverMillis > promptAtMostSlots * slotMillis
     ? slotsAtMost / 2
-    : Math.min(slotsAtMostAtMost, slotsAtMost + (slotsAtMost < 1 ? slotsPerHandoverAtOnce : slotsPerPromptHandover))
+    : Math.min(slotsAtMostAtMost, slotsAtMost + slotsPerPromptHandover)
 }

@@ -287,14 +287,14 @@ describe("the bound on the slots", () => {
   it("takes one and a half slots for prompt, and anything more for a slot that was lost", () => {
     const turns = { ...afterTurnsOf("a", "a", "b"), slotsAtMost: 2 }
     assert.strictEqual(turns.slotMillis, 10)
-    assert.deepStrictEqual([15, 15.5].map((millis) => handover(turns, millis).slotsAtMost), [2.25, 1])
+    assert.deepStrictEqual([15, 15.5].map((millis) => handover(turns, millis).slotsAtMost), [2.1875, 1])
   })
 
   it("stays where no release was seen", () => {
     const bounded = { ...afterTurnsOf("a", "a", "b"), slotsAtMost: 1 }
     const taken = seen(bounded, 5, record("c"), bounded.freeSinceMillis! + 1)
-    assert.strictEqual(taken.slotsAtMost, 1.25)
-    assert.strictEqual(seen(taken, 6, record("d")).slotsAtMost, 1.25)
+    assert.strictEqual(taken.slotsAtMost, 1.1875)
+    assert.strictEqual(seen(taken, 6, record("d")).slotsAtMost, 1.1875)
     assert.strictEqual(seen(seen(Turns.make("a"), 1, undefined), 2, record("b")).slotsAtMost, 8)
   })
 
@@ -304,23 +304,13 @@ describe("the bound on the slots", () => {
     assert.strictEqual(handover(open, 100).slotsAtMost, 2)
   })
 
-  it("grows by one with every four that were prompt, up to eight", () => {
+  it("grows by three with every sixteen that were prompt, up to eight", () => {
     const prompt = (times: number) =>
       Array.from({ length: times }).reduce<Turns.Turns>((turns) => handover(turns, 14), {
         ...afterTurnsOf("a", "a", "b"),
         slotsAtMost: 1
       }).slotsAtMost
-    assert.deepStrictEqual([3, 4, 28, 40].map(prompt), [1.75, 2, 8, 8])
-  })
-
-  it("grows more slowly where nobody waits: by one with every sixteen", () => {
-    const prompt = (times: number, slotsAtMost: number) =>
-      Array.from({ length: times }).reduce<Turns.Turns>((turns) => handover(turns, 14), {
-        ...afterTurnsOf("a", "a", "b"),
-        slotsAtMost
-      }).slotsAtMost
-    assert.deepStrictEqual([1, 7, 8, 9].map((times) => prompt(times, 0.5)), [0.5625, 0.9375, 1, 1.25])
-    assert.strictEqual(prompt(16, 0), 1)
+    assert.deepStrictEqual([3, 16, 37, 38, 60].map(prompt), [1.5625, 4, 7.9375, 8, 8])
   })
 })
 
