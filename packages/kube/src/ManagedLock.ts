@@ -71,8 +71,8 @@ export interface ManagedLockOptions extends OwnerTarget {
    */
   readonly requestTimeout?: Duration.Input | undefined
   /**
-   * How long before the end of its TTL the lock counts as lost. Protects from clocks that are apart. Default: a tenth of `ttl`, at
-   * most a second.
+   * How long before the end of its TTL the lock counts as lost. Protects from clocks that are apart, and is all the time that a section has for
+   * what it does when it is interrupted. Default: a tenth of `ttl`, at most a second.
    */
   readonly safetyMargin?: Duration.Input | undefined
   /**

@@ -36,6 +36,25 @@ describe("when its layer ends", () => {
       assert.include(error.message, "the layer of KubeLock, which kept it, has ended")
     }))
 
+  it.effect("a lock that was lost just before is given back all the same", () =>
+    Effect.gen(function*() {
+      const validMillis = 29_000
+      const cluster = yield* makeCluster({
+        request: ({ atMillis }, answer) =>
+          atMillis === 0 ? answer : atMillis < validMillis ? Effect.never : Effect.delay(answer, "1 second")
+      })
+      const process = yield* cluster.start("p")
+      const lock = yield* process.make()
+      const fiber = yield* Effect.forkDetach(
+        Effect.ensuring(Effect.flip(lock.withLock(Effect.never)), Effect.forkDetach(process.end))
+      )
+      yield* TestClock.adjust(validMillis)
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "LockLost", "whoever has lost it is not kept waiting")
+      assert.lengthOf(Object.keys(yield* cluster.annotations), 1)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+
   it.effect("a lock that somebody goes on working under is left to expire", () =>
     Effect.gen(function*() {
       const cluster = yield* makeCluster()

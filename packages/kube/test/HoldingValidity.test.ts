@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LockRecord } from "@kubelock/core"
 import { type HeldLock, KubeError, KubeLock, MemoryObjects, Throttled } from "@kubelock/kube"
-import { Clock, Duration, Effect, Fiber, Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
   annotations,
@@ -131,7 +131,10 @@ describe("what comes too late changes nothing", () => {
       yield* TestClock.adjust("5 seconds")
       assert.isFalse(yield* held.isHeld)
       assert.strictEqual(yield* remainingMillis(held), 0)
-      assert.deepStrictEqual(yield* annotations(), {})
+      assert.strictEqual((yield* recordOf())?.createdAtNanos, 28_000_000_000n)
+      yield* held.release
+      yield* settle
+      assert.deepStrictEqual(yield* annotations(), {}, "and is given back all the same")
     })))
 
   it.effect("who asks for that renewal is told that the lock is lost", () =>
@@ -202,15 +205,38 @@ describe("a process that was stopped for longer than its lock is valid", () => {
 })
 
 describe("the record of a lock that was not renewed in time", () => {
-  it.effect("is removed if that is possible, so that nobody waits for it to expire", () =>
+  const unrenewed = Effect.gen(function*() {
+    const control = yield* Control
+    yield* control.fate(({ atMillis }) => atMillis < validMillis ? fates.hang : {})
+  })
+
+  it.effect("is removed when its section has ended, and not before", () =>
     inWorld(Effect.gen(function*() {
       const lock = yield* KubeLock.make(options)
-      const held = yield* lock.acquire
-      const control = yield* Control
-      yield* control.fate(({ atMillis }) => atMillis < validMillis ? fates.hang : {})
+      const tidying = Effect.onInterrupt(Effect.never, () => Effect.sleep("600 millis"))
+      const section = yield* Effect.forkChild(Effect.flip(lock.withLock(tidying)))
+      yield* settle
+      yield* unrenewed
+      yield* TestClock.adjust(validMillis + 599)
+      assert.isDefined(yield* recordOf(), "nobody else may work beside what it does at its end")
+      assert.isUndefined(section.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* annotations(), {}, "nobody has to wait until it expires")
+      assert.strictEqual((yield* Fiber.join(section))._tag, "LockLost")
+    })))
+
+  it.effect("is removed when it is given back, where it was acquired into a scope", () =>
+    inWorld(Effect.gen(function*() {
+      const lock = yield* KubeLock.make(options)
+      const scope = yield* Scope.make()
+      const held = yield* Scope.provide(lock.acquire, scope)
+      yield* unrenewed
       yield* TestClock.adjust(validMillis)
-      assert.deepStrictEqual(yield* annotations(), {})
       assert.isFalse(yield* held.isHeld)
+      assert.isDefined(yield* recordOf())
+      yield* Scope.close(scope, Exit.void)
+      yield* settle
+      assert.deepStrictEqual(yield* annotations(), {})
     })))
 
   it.effect("is left alone if somebody else has it by now", () =>

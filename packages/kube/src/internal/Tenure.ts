@@ -297,6 +297,12 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     Effect.withSpan("KubeLock.release", { attributes }, Attributes.withoutStack)
   )
 
+  // Nobody else may have a lock yet that was not renewed, and nobody has to wait until it expires. Not while somebody still works under it: to
+  // end in is what the margin is for. And whoever has lost it waits for no server that does not answer; only the end of the layer does.
+  const removeAfterwards = Effect.suspend(() =>
+    Effect.forkIn(withinHold(remove), scope, { startImmediately: true, uninterruptible: true })
+  )
+
   // Whoever is told may end the layer, and everybody in it, at once.
   const lostWith = (reason: LossReason) =>
     Effect.gen(function*() {
@@ -315,8 +321,6 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
         : Option.some(notRenewed())
       if (Option.isNone(reason)) continue
       yield* lostWith(reason.value)
-      // Nobody else may have it yet, and then nobody has to wait until it expires.
-      if (reason.value._tag === "NotRenewed") yield* Effect.forkIn(withinHold(remove), scope)
       yield* Scope.close(keeping, Exit.void)
       return
     }
@@ -371,7 +375,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     renew: renewals.renew(member),
     write,
     release: Effect.suspend(() => {
-      Deferred.doneUnsafe(left, Effect.void)
+      if (!Deferred.doneUnsafe(left, Effect.void)) return Effect.void
+      if (over?.reason._tag === "NotRenewed") return Effect.asVoid(removeAfterwards)
       if (over !== undefined) return Effect.void
       endWith(lostFor(new Released()))
       guarding?.interruptUnsafe()

@@ -72,6 +72,7 @@ const left = (atMillis: number, of: Section, because?: string): Happening => ({
   section: of,
   because
 })
+const finished = (atMillis: number, of: Section): Happening => ({ _tag: "Finished", atMillis, section: of })
 const wrote = (outcome: "made" | "refused" | "lost" | "unknown"): Happening => ({
   _tag: "Wrote",
   atMillis: 60,
@@ -96,11 +97,13 @@ const right: ReadonlyArray<Happening> = [
   entered(20, section("A")),
   written(),
   wrote("made"),
+  finished(80, section("A")),
   left(80, section("A")),
   changed(90, { [key("x")]: record("A", 50) }, {}),
   asked(95, section("B", 2)),
   changed(100, {}, { [key("x")]: record("B", 100) }, { by: "B" }),
   entered(110, section("B", 2)),
+  finished(115, section("B", 2)),
   changed(120, { [key("x")]: record("B", 100) }, {}, { by: "B" }),
   left(130, section("B", 2))
 ]
@@ -195,6 +198,21 @@ describe("a history", () => {
         brokenMillisAtMost: 10
       }),
       "section 1 of A under x still works, and its lock is gone since 30 ms"
+    ],
+    [
+      "a lock that is given back before its section has ended",
+      problems([entered(20, section("A")), changed(30, held, {}), finished(40, section("A"))]),
+      "A gave x back, and section 1 of A under x had not ended"
+    ],
+    [
+      "a lock that is given back before the last of its sections has ended",
+      problems([
+        entered(20, section("A")),
+        finished(25, section("A")),
+        entered(30, section("A", 2), { token: 20n }),
+        changed(35, held, {})
+      ]),
+      "section 2 of A under x had not ended"
     ],
     ["a write by another", problems([entered(20, section("B")), written()]), "A wrote x 1 1, and the lock was A's"],
     [

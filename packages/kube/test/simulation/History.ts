@@ -35,6 +35,8 @@ export type Happening =
     | { readonly _tag: "Worked"; readonly section: Section; readonly beside: ReadonlyArray<Section> }
     /** It was at work when its lock was lost, and has not been interrupted a step later. */
     | { readonly _tag: "Overran"; readonly section: Section }
+    /** Whatever it had to do at its end is done, be it that it was interrupted. */
+    | { readonly _tag: "Finished"; readonly section: Section }
     /** `because`: of what the section was interrupted, or could not begin. */
     | { readonly _tag: "Left"; readonly section: Section; readonly because: string | undefined }
     | {
@@ -101,6 +103,7 @@ export const problemsOf = (history: History, rules: Rules): ReadonlyArray<string
   ...wentBack(history, rules),
   ...handedOverLate(history, rules),
   ...workedOn(history, rules),
+  ...givenBackEarly(history, rules),
   ...watchedFromNow(history),
   ...writesOfOthers(history),
   ...writesNotOnce(history),
@@ -263,6 +266,23 @@ const workedOn = (
       default:
         return []
     }
+  })
+}
+
+/** Nobody else may have a lock while its section is about to end, as long as the record says so: that is what the margin is for. */
+const givenBackEarly = ({ happenings }: History, { locks }: Rules): ReadonlyArray<string> => {
+  const inside = new Map<number, { readonly section: Section; readonly id: string }>()
+  return happenings.flatMap((one) => {
+    if (one._tag === "Entered") inside.set(one.section.number, one)
+    if (one._tag === "Finished") inside.delete(one.section.number)
+    if (one._tag !== "Changed") return []
+    return locks.flatMap((lock) => {
+      const before = recordOf(one.before, lock)
+      if (before === undefined || clientOf(before) !== one.by || isSame(before, recordOf(one.after, lock))) return []
+      return Array.from(inside.values()).flatMap(({ id, section }) =>
+        id === before.id ? [`${at(one)} ${one.by} gave ${lock} back, and ${describe(section)} had not ended`] : []
+      )
+    })
   })
 }
 
@@ -437,6 +457,8 @@ export const tell = (one: Happening, locks: ReadonlyArray<string>): string => {
         }`
       case "Overran":
         return `${describe(one.section)} goes on WITHOUT its lock`
+      case "Finished":
+        return `${describe(one.section)} has ended`
       case "Left":
         return `${describe(one.section)} is over${one.because === undefined ? "" : `: ${one.because}`}`
       case "Wrote":

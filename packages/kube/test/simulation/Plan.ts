@@ -111,6 +111,8 @@ export interface Plan {
   /** One way. */
   readonly latencyMillisAtMost: number
   readonly workMillisAtMost: number
+  /** For how long a section goes on when it is interrupted, or comes to its end. */
+  readonly tidyMillisAtMost: number
   /** How many requests of a thousand. */
   readonly requestFaults: Partial<Record<RequestFault, number>>
   /** How often in a minute. */
@@ -177,7 +179,8 @@ export const planOf = (seed: number, { extraSkewMillis = 0 }: Deviation = {}): P
     latencyMillisAtMost: dice.oneOf([0, 2, 20, Math.floor(ttlMillis / (isCalm ? 100 : 20))]),
     workMillisAtMost: dice.oneOf([10, 300, ttlMillis, 2 * ttlMillis]),
     requestFaults: some(requestFaults, 0.25, 60),
-    events: some(events, 0.25, 12)
+    events: some(events, 0.25, 12),
+    tidyMillisAtMost: dice.oneOf([0, 10, safetyMarginMillis])
   }
 }
 

@@ -53,6 +53,7 @@ describe("a simulation", () => {
         "Asked",
         "Entered",
         "Worked",
+        "Finished",
         "Left",
         "Wrote",
         "Changed",

@@ -154,7 +154,8 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
   const inSection = <A, E>(
     one: Inside,
     token: bigint | undefined,
-    body: Effect.Effect<A, E>
+    body: Effect.Effect<A, E>,
+    tidying: Effect.Effect<void> = Effect.void
   ) =>
     Effect.acquireUseRelease(
       Effect.sync(() => {
@@ -170,9 +171,13 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
       }),
       () => body,
       () =>
-        Effect.sync(() => {
-          inside.delete(one)
-        })
+        Effect.andThen(
+          tidying,
+          Effect.sync(() => {
+            inside.delete(one)
+            happened({ _tag: "Finished", section: one.section })
+          })
+        )
     )
 
   const work = (dice: Dice, atMostMillis: number, step: Effect.Effect<void>) =>
@@ -234,7 +239,9 @@ export const simulate = Effect.fnUntraced(function*(plan: Plan): Effect.fn.Retur
     return inSection(
       one,
       held.fencingToken,
-      work(dice, plan.workMillisAtMost, step)
+      work(dice, plan.workMillisAtMost, step),
+      // No interruption shortens what a section does at its end.
+      Effect.suspend(() => Effect.sleep(Duration.millis(dice.between(0, plan.tidyMillisAtMost))))
     )
   }
 
