@@ -38,15 +38,15 @@
  * @since 0.1.0
  */
 import { AnnotationEdit, GoJson } from "@kubelock/core"
-import { Clock, Context, Duration, Effect, Layer, Result, Stream } from "effect"
-import { AnnotationStore, type JsonPatchOperation, type ObjectChange, type ObjectMetadata } from "./AnnotationStore.ts"
+import { Clock, Context, Duration, Effect, Layer, Result } from "effect"
+import { AnnotationStore, type JsonPatchOperation, type ObjectMetadata } from "./AnnotationStore.ts"
 import * as ClockOffset from "./ClockOffset.ts"
 import * as Answers from "./internal/Answers.ts"
 import * as BoundedMap from "./internal/BoundedMap.ts"
 import * as Following from "./internal/Following.ts"
 import * as JsonPatch from "./internal/JsonPatch.ts"
 import { selectorOf } from "./internal/RequestTarget.ts"
-import { isInvalid, KubeError, Timeout } from "./KubeError.ts"
+import { isInvalid, KubeError } from "./KubeError.ts"
 import { type KubeRequest, KubeTransport } from "./KubeTransport.ts"
 import * as LockMetrics from "./LockMetrics.ts"
 import * as ResourceRef from "./ResourceRef.ts"
@@ -80,7 +80,8 @@ const watchRequest = (ref: ResourceRef.ResourceRef, from: bigint): KubeRequest =
     allowWatchBookmarks: "true",
     timeoutSeconds: String(watchSeconds)
   },
-  headers: { accept }
+  headers: { accept },
+  silenceAtMost
 })
 
 const listRequest = (ref: ResourceRef.ResourceRef): KubeRequest => ({
@@ -94,7 +95,7 @@ const listRequest = (ref: ResourceRef.ResourceRef): KubeRequest => ({
 const watchSeconds = 30
 
 /** A watch that says nothing for so long, not even that it ends, is dead. */
-const maxSilence = Duration.seconds(45)
+const silenceAtMost = Duration.seconds(45)
 
 const annotationsPath = "/metadata/annotations"
 
@@ -159,22 +160,29 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
           return object
         }))
 
-    const watch = (ref: ResourceRef.ResourceRef, from: bigint): Stream.Stream<Answers.Heard, KubeError> => {
-      const request = watchRequest(ref, from)
-      return transport.stream(request).pipe(
-        Stream.timeoutOrElse({ duration: maxSilence, orElse: () => Stream.fail(silent(request)) }),
-        Stream.mapEffect((line) => Effect.fromResult(Answers.readLine(request, line)))
-      )
+    // A watch may lag behind the answers to our own requests.
+    const rememberIfNewer = (ref: ResourceRef.ResourceRef, object: ObjectMetadata | undefined) => {
+      const before = lastSeen.get(ResourceRef.toPath(ref))?.resourceVersion ?? 0n
+      if (object !== undefined && object.resourceVersion > before) remember(ref, object)
     }
 
-    const list = (ref: ResourceRef.ResourceRef) => Effect.suspend(() => answerTo(listRequest(ref), Answers.readList))
-
-    // A watch may lag behind the answers to our own requests.
-    const rememberIfNewer = (ref: ResourceRef.ResourceRef, change: ObjectChange) =>
-      Effect.sync(() => {
-        const before = lastSeen.get(ResourceRef.toPath(ref))?.resourceVersion ?? 0n
-        if (change._tag === "Present" && change.object.resourceVersion > before) remember(ref, change.object)
-      })
+    const sourceOf = (ref: ResourceRef.ResourceRef): Following.Source => {
+      const path = ResourceRef.toCollectionPath(ref)
+      const asked = watchRequest(ref, 0n)
+      return {
+        path,
+        watch: (from) => transport.stream(watchRequest(ref, from)),
+        read: (line) =>
+          Result.map(Answers.readLine(asked, line), (heard) => {
+            if (heard._tag === "Present") rememberIfNewer(ref, heard.object)
+            return heard
+          }),
+        list: Effect.map(Effect.suspend(() => answerTo(listRequest(ref), Answers.readList)), (listed) => {
+          rememberIfNewer(ref, listed.object)
+          return listed
+        })
+      }
+    }
 
     return AnnotationStore.of({
       get: (ref) => send(ref, getRequest(ref)),
@@ -196,15 +204,7 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
               })
               : error)
         }),
-      changes: (ref, from) =>
-        Stream.tap(
-          Following.follow({
-            path: ResourceRef.toCollectionPath(ref),
-            watch: (from) => watch(ref, from),
-            list: list(ref)
-          }, from),
-          (change) => rememberIfNewer(ref, change)
-        ),
+      changes: (ref, from) => Following.follow(sourceOf(ref), from),
       clockOffset: Effect.contextWith((context: Context.Context<never>) =>
         Effect.succeed(knownOffset && ClockOffset.fade(knownOffset, readClocks(context)))
       )
@@ -223,15 +223,3 @@ const readClocks = (context: Context.Context<never>): ClockOffset.ClockReading =
 // The API server gives no cause for a failed `test`; it gives one for a value that it would not store.
 const isRefusal = (error: KubeError): boolean =>
   isInvalid(error) && error.reason.status === 422 && error.reason.causes.length === 0
-
-const silent = ({ method, path }: KubeRequest): KubeError =>
-  new KubeError({
-    method,
-    path,
-    reason: new Timeout({
-      outcomeUnknown: false,
-      message:
-        `Nothing was heard of a watch for ${Duration.format(maxSilence)}, though the server should have ended it ` +
-        `after ${watchSeconds}s: its connection is dead, or something on the way holds its answer back.`
-    })
-  })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type KubeError, KubeTransport } from "@kubelock/kube"
-import { Effect, Exit, Fiber, Queue, Stream } from "effect"
+import { Duration, Effect, Exit, Fiber, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type * as net from "node:net"
 import * as Fixture from "./KubeTransportFixtures.ts"
@@ -189,6 +189,56 @@ describe("a stream", () => {
         } while (written > before)
         assert.isBelow(written, 64 * 1024 * 1024)
         yield* Fiber.interrupt(fiber)
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+    }))
+
+  it.effect("fails once nothing has come for as long as its request allows, and closes its connection", () =>
+    Effect.gen(function*() {
+      const pieces: Array<(piece: string) => void> = []
+      const server = yield* Fixture.serve((_, response) => {
+        response.write("one\n")
+        pieces.push((piece) => response.write(piece))
+      })
+      yield* Effect.gen(function*() {
+        const lines = yield* Queue.unbounded<string>()
+        const fiber = yield* Effect.forkChild(
+          linesOf({ ...Fixture.get, silenceAtMost: Duration.seconds(45) }).pipe(
+            Stream.runForEach((line) => Queue.offer(lines, line)),
+            Effect.flip
+          )
+        )
+        yield* Queue.take(lines)
+        yield* TestClock.adjust("30 seconds")
+        pieces[0]!("two\n")
+        yield* Queue.take(lines)
+        yield* TestClock.adjust("44999 millis")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        const error = yield* Fiber.join(fiber)
+        if (error._tag !== "KubeError") return yield* error
+        assert.deepStrictEqual([error.reason._tag, error.outcomeUnknown], ["Timeout", false])
+        assert.include(error.message, "said nothing for 45s")
+        yield* closed(server.connections[0])
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+    }))
+
+  it.effect("does not take for silence that nobody reads", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => void response.write("one\ntwo\n"))
+      yield* Effect.gen(function*() {
+        const busy = yield* Queue.unbounded<string>()
+        const fiber = yield* Effect.forkChild(
+          linesOf({ ...Fixture.get, silenceAtMost: Duration.seconds(45) }).pipe(
+            Stream.runForEach((line) => Effect.andThen(Queue.offer(busy, line), Effect.sleep("1 minute")))
+          )
+        )
+        assert.strictEqual(yield* Queue.take(busy), "one")
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(yield* Queue.take(busy), "two")
+        yield* TestClock.adjust("104999 millis")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        assert.isTrue(Exit.isFailure(yield* Fiber.await(fiber)))
       }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
     }))
 

@@ -1,7 +1,10 @@
 /** Until when what is under way may take: one sleeping fiber for all of it, since one for each request takes as long as deciding on it. */
 import { Clock, Duration, Effect, Fiber, type Scope } from "effect"
 
-/** Calls `onOver` once so much time is over by the fiber's clock. What it returns calls that off. */
+/**
+ * Calls `onOver` once so much time is over by the fiber's clock; before it returns, where there is no time left. What it returns calls that
+ * off.
+ */
 export type Deadlines = (
   fiber: Fiber.Fiber<unknown, unknown>,
   atMost: Duration.Duration,

@@ -1,4 +1,4 @@
-import { Cause, Effect, Queue, type Scope, Stream } from "effect"
+import { Array, Cause, Effect, type Pull, type Scope } from "effect"
 import type { Dispatcher } from "undici"
 
 /** What an answer begins with. */
@@ -15,7 +15,7 @@ export interface Answer extends Head {
 /** An answer that has begun. */
 export interface Opened extends Head {
   /** As it arrives, to be read once: while nobody reads, nothing more than one piece is taken off the connection. */
-  readonly body: Stream.Stream<Buffer, Broken>
+  readonly body: Pull.Pull<Array.NonEmptyReadonlyArray<Buffer>, Broken | Silent>
 }
 
 /** Longer answers, and longer lines of a stream, are given up: no object in Kubernetes is larger than 3 MiB. */
@@ -35,6 +35,12 @@ export const timeIsOver = "time is over"
 
 /** See {@link timeIsOver}. */
 export type TimeIsOver = typeof timeIsOver
+
+/** Somebody has read for too long, and nothing has come. */
+export const silent = "silent"
+
+/** See {@link silent}. */
+export type Silent = typeof silent
 
 /**
  * Sends one request and reads the whole answer, unless it is told that its time is over.
@@ -109,6 +115,9 @@ export const exchange = (
     })
   })
 
+/** Watches over an answer that has begun: calls back once nothing was heard for too long, and again if it is still so. */
+export type Listening = (onSilent: () => void) => { readonly heard: () => void; readonly end: () => void }
+
 /**
  * Sends one request and waits until its answer begins. Closing the scope closes the connection at once, unless the answer has
  * been read to its end. `onSent` is called as by {@link exchange}.
@@ -116,14 +125,39 @@ export const exchange = (
 export const open = Effect.fnUntraced(function*(
   dispatcher: Dispatcher,
   options: Dispatcher.DispatchOptions,
-  onSent: () => void
+  onSent: () => void,
+  listening: Listening
 ): Effect.fn.Return<Opened, Broken, Scope.Scope> {
-  const chunks = yield* Queue.make<Buffer, Broken | Cause.Done>()
+  type Outcome = Effect.Effect<Array.NonEmptyReadonlyArray<Buffer>, Broken | Silent | Cause.Done>
   let controller: Dispatcher.DispatchController | undefined
   let isClosed = false
+  let unread: Array<Buffer> = []
+  let end: Outcome | undefined
+  let resumeReader: ((outcome: Outcome) => void) | undefined
+  let listener: ReturnType<Listening> | undefined
+
+  const next = (): Outcome | undefined => {
+    if (!Array.isArrayNonEmpty(unread)) return end
+    const pieces = unread
+    unread = []
+    return Effect.succeed(pieces)
+  }
+  // Not from within undici, which parses on when this returns.
+  const wake = () =>
+    queueMicrotask(() => {
+      const outcome = resumeReader && next()
+      if (outcome !== undefined) resumeReader?.(outcome)
+    })
+  const endWith = (outcome: Outcome) => {
+    listener?.end()
+    end ??= outcome
+    wake()
+  }
+
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       isClosed = true
+      listener?.end()
       controller?.abort(new Error("closed"))
     })
   )
@@ -139,59 +173,87 @@ export const open = Effect.fnUntraced(function*(
       },
       onResponseStart(_, status, headers) {
         // 1xx only announces the answer, as a proxy's Early Hints do.
-        if (status >= 200) resume(Effect.succeed({ status, headers }))
+        if (status < 200) return
+        listener = listening(() => {
+          // Who does not read hears nothing.
+          if (resumeReader === undefined) return
+          endWith(Effect.fail(silent))
+          controller?.abort(new Error("silent"))
+        })
+        resume(Effect.succeed({ status, headers }))
       },
       onResponseData(running, chunk) {
         // undici gives an empty piece whenever it is resumed.
         if (chunk.length === 0) return
-        running.pause()
-        Queue.offerUnsafe(chunks, chunk)
+        unread.push(chunk)
+        listener?.heard()
+        if (resumeReader === undefined) running.pause()
+        else wake()
       },
       onResponseEnd() {
         // As in `exchange`: only then can the next request have this connection.
-        queueMicrotask(() => setImmediate(() => Queue.endUnsafe(chunks)))
+        queueMicrotask(() => setImmediate(() => endWith(Cause.done())))
       },
       onResponseError(_, error) {
         const broken = { error, isSent: controller !== undefined }
         resume(Effect.fail(broken))
-        Queue.failCauseUnsafe(chunks, Cause.fail(broken))
+        endWith(Effect.fail(broken))
       }
     })
   })
-  const pull = Effect.suspend(() => {
-    controller?.resume()
-    return Queue.takeAll(chunks)
-  })
-  return { ...head, body: Stream.fromPull(Effect.succeed(pull)) }
+  const body = Effect.suspend(() =>
+    next() ?? Effect.callback<Array.NonEmptyReadonlyArray<Buffer>, Broken | Silent | Cause.Done>((resume) => {
+      resumeReader = (outcome) => {
+        resumeReader = undefined
+        resume(outcome)
+      }
+      listener?.heard()
+      if (controller?.paused === true) controller.resume()
+      return Effect.sync(() => {
+        resumeReader = undefined
+      })
+    })
+  )
+  return { ...head, body }
 })
 
 /** The whole of a body, as text. */
-export const readText = Effect.fnUntraced(function*(body: Opened["body"]) {
+export const readText = (body: Opened["body"]): Effect.Effect<string, Broken | Silent> => {
   const whole = gather()
-  yield* Stream.runForEach(body, (chunk) => {
-    if (whole.length() + chunk.length > maxBodyBytes) return failTooLong
-    whole.add(chunk)
-    return Effect.void
+  const read: Effect.Effect<string, Broken | Silent> = Effect.matchEffect(body, {
+    onSuccess: (pieces) => {
+      for (const piece of pieces) {
+        if (whole.length() + piece.length > maxBodyBytes) return failTooLong
+        whole.add(piece)
+      }
+      return read
+    },
+    onFailure: (error) => Cause.isDone(error) ? Effect.succeed(whole.text()) : Effect.fail(error)
   })
-  return whole.text()
-})
+  return read
+}
 
 /** The lines of a body, without their ends. What follows the last newline was cut off, and is left out. */
-export const linesOf = (body: Opened["body"]): Stream.Stream<string, Broken> =>
-  Stream.mapAccumEffect(body, gather, (line, chunk) => {
+export const linesOf = (body: Opened["body"]): Pull.Pull<Array.NonEmptyReadonlyArray<string>, Broken | Silent> => {
+  let line = gather()
+  const pull: Pull.Pull<Array.NonEmptyReadonlyArray<string>, Broken | Silent> = Effect.flatMap(body, (pieces) => {
     const lines: Array<string> = []
-    let start = 0
-    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
-      line.add(chunk.subarray(start, end))
-      lines.push(line.text())
-      line = gather()
-      start = end + 1
+    for (const piece of pieces) {
+      let start = 0
+      for (let end = piece.indexOf(newline); end >= 0; end = piece.indexOf(newline, start)) {
+        line.add(piece.subarray(start, end))
+        lines.push(line.text())
+        line = gather()
+        start = end + 1
+      }
+      const rest = piece.subarray(start)
+      if (line.length() + rest.length > maxBodyBytes) return failTooLong
+      line.add(rest)
     }
-    const rest = chunk.subarray(start)
-    if (line.length() + rest.length > maxBodyBytes) return failTooLong
-    line.add(rest)
-    return Effect.succeed([line, lines] as const)
+    return Array.isArrayNonEmpty(lines) ? Effect.succeed(lines) : pull
   })
+  return pull
+}
 
 /**
  * Text that comes in pieces. They are copied together at once: each piece takes a hundred bytes and more besides what it holds, and

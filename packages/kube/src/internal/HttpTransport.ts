@@ -1,6 +1,8 @@
 /** `KubeTransport` over HTTP: what sends requests, and says why one was not answered. */
 import { InvalidConfig } from "@kubelock/core"
 import {
+  Array,
+  Cause,
   Clock,
   type Context,
   Duration,
@@ -87,13 +89,40 @@ export const make = Effect.fnUntraced(function*(
     attempt.phase = "connection"
     const options = dispatchOptions(request, granted, userAgent, attempt.timeout)
     const opening = Effect.flatMap(
-      Exchange.open(streamConnections(granted), options, onSent(attempt)),
+      Exchange.open(streamConnections(granted), options, onSent(attempt), listening(request, attempt)),
       (opened) =>
         isSuccess(opened)
           ? Effect.succeed<Opened>(opened)
           : Effect.map(Exchange.readText(opened.body), (body): Opened => ({ ...opened, body }))
     )
-    return inTime(request, attempt, Effect.mapError(opening, (broken) => unavailable(request, granted, broken)))
+    return inTime(request, attempt, Effect.mapError(opening, (broken) => ended(request, granted, broken)))
+  }
+
+  /** Notes when something was last heard, and looks there now and then: a deadline for each piece would take longer. */
+  const listening = ({ silenceAtMost }: KubeRequest, { clock, fiber }: Attempt): Exchange.Listening => (onSilent) => {
+    if (silenceAtMost === undefined) return { heard: () => {}, end: () => {} }
+    const silenceAtMostNanos = Duration.toNanosUnsafe(silenceAtMost)
+    let heardAtNanos = clock.monotonicTimeNanosUnsafe()
+    let isEnded = false
+    let callOff = () => {}
+    const lookIn = (nanos: bigint) => {
+      if (isEnded) return
+      callOff = deadlines(fiber, Duration.nanos(nanos), () => {
+        const leftNanos = heardAtNanos + silenceAtMostNanos - clock.monotonicTimeNanosUnsafe()
+        lookIn(leftNanos > 0n ? leftNanos : silenceAtMostNanos)
+        if (leftNanos <= 0n) onSilent()
+      })
+    }
+    lookIn(silenceAtMostNanos)
+    return {
+      heard: () => {
+        heardAtNanos = clock.monotonicTimeNanosUnsafe()
+      },
+      end: () => {
+        isEnded = true
+        callOff()
+      }
+    }
   }
 
   // Every request comes through here, so it takes no more steps than it must.
@@ -146,10 +175,11 @@ export const make = Effect.fnUntraced(function*(
     const { answer, granted } = yield* answered(request, open)
     if (typeof answer.body === "string") return yield* refused(request, granted, { ...answer, body: answer.body })
     const secrets = Credentials.secretsOf(granted)
-    return Exchange.linesOf(answer.body).pipe(
-      Stream.map((line) => line.includes(refusal) ? concealInJson(line, secrets) : line),
-      Stream.mapError((broken) => unavailable(request, granted, broken))
-    )
+    const concealed = (line: string) => line.includes(refusal) ? concealInJson(line, secrets) : line
+    return Stream.fromPull(Effect.succeed(Effect.matchEffect(Exchange.linesOf(answer.body), {
+      onSuccess: (lines) => Effect.succeed(Array.map(lines, concealed)),
+      onFailure: (error) => Effect.fail(Cause.isDone(error) ? error : ended(request, granted, error))
+    })))
   })
 
   return { request, stream: (request) => Stream.unwrap(openLines(request)) }
@@ -307,6 +337,30 @@ const unavailable = (
   })${outcome}.`
   return new KubeError({ method, path, reason: new Unavailable({ outcomeUnknown: isSent, message }) })
 }
+
+/** Why an answer that had begun was not read to its end. */
+const ended = (
+  request: KubeRequest,
+  granted: Credentials.Credentials,
+  why: Exchange.Broken | Exchange.Silent
+): KubeError => why === Exchange.silent ? silent(request, granted) : unavailable(request, granted, why)
+
+const silent = (
+  { method, path, silenceAtMost = Duration.infinity }: KubeRequest,
+  { config: { origin } }: Credentials.Credentials
+): KubeError =>
+  new KubeError({
+    method,
+    path,
+    reason: new Timeout({
+      outcomeUnknown: false,
+      message:
+        `${origin} has begun its answer, and then said nothing for ${
+          Duration.format(silenceAtMost)
+        }: the connection is ` +
+        "dead, or something on the way holds the answer back."
+    })
+  })
 
 const explain = (code: string, origin: string, isSent: boolean): string => {
   if (code === Exchange.answerTooLong) {

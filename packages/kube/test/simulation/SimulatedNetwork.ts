@@ -188,8 +188,13 @@ export const make = ({ clock, dice, onlooker, plan, server, truth, weather }: {
           end()
         })
       ))
-      return Stream.mapEffect(Stream.fromQueue(queue), ({ atMillis, line }) =>
+      const lines = Stream.mapEffect(Stream.fromQueue(queue), ({ atMillis, line }) =>
         pass(atMillis - truth.currentTimeMillisUnsafe()).pipe(Effect.andThen(clock.awake), Effect.as(line)))
+      return Stream.timeoutOrElse(lines, {
+        duration: request.silenceAtMost ?? Duration.infinity,
+        orElse: () =>
+          Stream.fail(broken(request, true))
+      })
     }))
 
   return {
