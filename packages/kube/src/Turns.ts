@@ -14,6 +14,8 @@
  * - Who was never served first lets as many go before as the list is long, then tries at once.
  * - There may be many of these two. So each refusal since a process was last served doubles the number of slots among which it
  *   then draws one, until it is served.
+ * - Who was itself idle at one of its last four turns takes the others to be so as well: it tries at once wherever it stands, and after a
+ *   refusal leaves one slot to those before it, or draws between none and one.
  * - Who is alone in its list tries at once. Every two seconds it lets as many slots pass as others may draw: they may be there.
  *
  * Pure: times are milliseconds of one monotonic clock, chance is an argument. Order is by resourceVersion: wall clocks are none.
@@ -65,8 +67,10 @@ export interface Turns {
   readonly refusals: number
   /** How long one waits for the one before. */
   readonly slotMillis: number
-  /** How many slots one waits at most. Its whole part counts. */
-  readonly slotsAtMost: number
+  /** Whether this process wants the lock and has not got it. */
+  readonly isWaiting: boolean
+  /** How many of its turns in a row have found this process waiting; no more are counted than make it wait for those before it. */
+  readonly turnsInARow: number
   /** Since when nobody else was seen to have the lock, or was left a slot to; infinite if another is in the list. */
   readonly aloneSinceMillis: number
 }
@@ -81,6 +85,13 @@ export interface Holder {
 
 /** Who takes turns under this name: the process that an acquisition's `id` begins with, or the owner. @category getters @since 0.1.0 */
 export const processOf = ({ id, owner }: Holder): string => id?.replace(/-[^-]*$/, "") ?? owner
+
+/** This process begins to wait for the lock, or waits no longer: it has the lock, or has given up. @category events @since 0.1.0 */
+export interface Waiting {
+  readonly _tag: "Waiting"
+  /** Whether it waits from now on. */
+  readonly isWaiting: boolean
+}
 
 /** The object was seen, by whatever way: an event of its watch, a read, the answer to a write. @category events @since 0.1.0 */
 export interface Seen {
@@ -115,7 +126,7 @@ export interface Answered {
 }
 
 /** What a process sees or does that bears on the turns. @category events @since 0.1.0 */
-export type Event = Seen | Expired | Refused | Answered
+export type Event = Waiting | Seen | Expired | Refused | Answered
 
 // The one behind must wait until it would see that the one before has taken the lock. By our measurements on a real API server,
 // watchers see a write 2.2 ms after it was sent, and its writer has the answer after 2.4 ms: about one round trip, and a margin.
@@ -130,13 +141,13 @@ const slotMillisAtMost = 250
 // The share of each new round trip in the slot: what TCP takes for its smoothed round trip time (RFC 6298).
 const smoothing = 1 / 8
 
-// Where many are idle, their slots are lost. We measured, with 8 processes that think for up to 200 ms: 54 acquisitions/s with
-// slots of 10 ms, 62 with at most two of 5 ms, 68 with everyone at once. So a slow handover halves how many slots one waits at
-// most, down to none, and sixteen prompt ones raise it by three. A handover in turn takes two thirds of a slot, and one after an idle
-// process a slot more; in between lie the last of many watchers to be told.
-const promptAtMostSlots = 1.5
-const slotsAtMostAtMost = 8
-const slotsPerPromptHandover = 3 / 16
+// Nobody waits longer than so many slots, however many stand before it.
+const slotsAtMost = 8
+
+// Where many are idle, their slots are lost. We measured, with 8 processes that think for up to 200 ms: 54 acquisitions/s with slots of 10 ms, 62
+// with at most two of 5 ms, 68 with everyone at once. Nobody can be seen to be idle, but each knows what it was itself when its turn came, and takes
+// the others to be like it. Where all want the lock all the time, every turn finds its process waiting; with those pauses, two of three.
+const turnsInARowAtLeast = 4
 
 // In one of so many handovers all who are in the list leave a slot to those who are not. Otherwise a process whose way to the
 // server is a millisecond longer than others' loses every tie, and in our simulation it starves. The resourceVersion says which
@@ -147,10 +158,11 @@ const openHandover = 17n
 // tie. It costs a saturated lock 2 % with slots of 5 ms. By the time, since where none passes nobody can be waited for.
 const aloneAtMostMillis = 2_000
 
-// A process in no list draws among 2^3 slots at most. In our simulation 32 who come at once are all served within about three
+// A process in no list draws among 2^3 slots at most where many wait. In our simulation 32 who come at once are all served within about three
 // rounds so, and in five where the draw has 2^5. Where processes are late by more than a slot, they take each other's turns and
-// many are dropped: if all of those tried at once each time, an acquisition by one of 24 would take 8 requests instead of 3.5.
-const doublingsAtMost = 3
+// many are dropped: if all of those tried at once each time, an acquisition by one of 24 would take 8 requests instead of
+// three. Where few wait, one who was refused twice is mostly alone by then, and up to eight slots would be lost.
+const doublingsAtMost = { crowded: 3, sparse: 1 }
 
 // Holders that come once and never again are not dropped by anyone: the list ends somewhere.
 const orderLengthAtMost = 64
@@ -167,7 +179,8 @@ export const make = (process: string): Turns => ({
   passedBy: 0,
   refusals: 0,
   slotMillis: slotMillisAtFirst,
-  slotsAtMost: slotsAtMostAtMost,
+  isWaiting: false,
+  turnsInARow: turnsInARowAtLeast,
   aloneSinceMillis: Infinity
 })
 
@@ -181,6 +194,8 @@ export const make = (process: string): Turns => ({
  */
 export const observe = (turns: Turns, event: Event): Turns => {
   switch (event._tag) {
+    case "Waiting":
+      return { ...turns, isWaiting: event.isWaiting }
     case "Seen":
       return event.resourceVersion > turns.resourceVersion ? see(turns, event) : turns
     case "Expired":
@@ -211,13 +226,19 @@ export const tryAtMillis = (turns: Turns, random: number): number | undefined =>
 
 const slotsToWait = (turns: Turns, random: number): number => {
   const rank = turns.order.indexOf(turns.process)
-  if (isAlone(turns)) return isOpen(turns) ? 2 ** doublingsAtMost : 0
-  if (rank >= 0) return Math.min(rank, Math.floor(turns.slotsAtMost)) + (isOpen(turns) ? 1 : 0)
+  if (isAlone(turns)) return isOpen(turns) ? 2 ** doublingsAtMost.crowded : 0
+  if (rank >= 0) return Math.min(rank, slotsForOthers(turns)) + (isOpen(turns) ? 1 : 0)
   if (isOpen(turns)) return 0
   if (!turns.wasServed && turns.passedBy < turns.order.length) return random * turns.order.length
   // Whole slots: one who tries within a slot comes too late for its beginning and has not yet seen who took it.
-  return Math.floor(random * 2 ** Math.min(turns.refusals, doublingsAtMost))
+  const doublings = Math.min(turns.refusals, isCrowded(turns) ? doublingsAtMost.crowded : doublingsAtMost.sparse)
+  return Math.floor(random * 2 ** doublings)
 }
+
+/** For how many of those before it a process waits at most. Where few wait, one who was refused knows of one. */
+const slotsForOthers = (turns: Turns): number => isCrowded(turns) ? slotsAtMost : Math.min(turns.refusals, 1)
+
+const isCrowded = ({ turnsInARow }: Turns): boolean => turnsInARow >= turnsInARowAtLeast
 
 const isAlone = ({ order, process }: Turns): boolean => order.length === 1 && order[0] === process
 
@@ -254,15 +275,13 @@ const see = (turns: Turns, { nowMillis, record, resourceVersion }: Seen): Turns 
     wasServed: turns.wasServed || holder === turns.process,
     refusals: holder === turns.process ? 0 : turns.refusals,
     passedBy: turns.passedBy + 1,
-    slotsAtMost: slotsAtMostAfter(turns, nowMillis - (turns.freeSinceMillis ?? -Infinity))
+    turnsInARow: turnsInARowAfter(turns, holder)
   }
 }
 
-const slotsAtMostAfter = (turns: Turns, handoverMillis: number): number => {
-  const { slotMillis, slotsAtMost } = turns
-  // Where no release was seen, or a slot was left to others, the time says nothing of those in the list.
-  if (handoverMillis === Infinity || isOpen(turns)) return slotsAtMost
-  return handoverMillis > promptAtMostSlots * slotMillis
-    ? slotsAtMost / 2
-    : Math.min(slotsAtMostAtMost, slotsAtMost + slotsPerPromptHandover)
+const turnsInARowAfter = ({ isWaiting, order, process, turnsInARow }: Turns, holder: string): number => {
+  const rank = order.indexOf(process)
+  const wasPassedBy = rank >= 0 && rank < order.indexOf(holder)
+  if (holder !== process && !wasPassedBy) return turnsInARow
+  return holder === process || isWaiting ? Math.min(turnsInARowAtLeast, turnsInARow + 1) : 0
 }

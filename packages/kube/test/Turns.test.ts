@@ -58,7 +58,7 @@ describe("the list", () => {
   })
 
   it("lets one that was dropped draw among twice the slots after each refusal, up to eight, until it is served", () => {
-    const dropped = afterTurnsOf("a", "a", "b", "c", "b")
+    const dropped = { ...afterTurnsOf("a", "a", "b", "c", "b"), turnsInARow: 4 }
     const drawn = [0, 1, 2, 3, 4].map((refusals) =>
       [0, 0.5, 0.99].map((random) => slots({ ...dropped, refusals }, random))
     )
@@ -258,59 +258,61 @@ describe("the slot", () => {
   })
 })
 
-describe("the bound on the slots", () => {
+describe("one that stands behind others", () => {
   const many = Array.from({ length: 20 }, (_, i) => `p${i}`)
-  // Never the one in 17.
-  const handover = (turns: Turns.Turns, millis: number) => {
-    const version = Number(turns.resourceVersion)
-    const taken = seen(turns, version + 1, record("p0", version), turns.freeSinceMillis! + millis)
-    return seen(taken, version + 17, undefined)
-  }
 
-  it("is eight at first: nobody waits longer", () => {
+  it("waits for eight of them at most", () => {
     assert.deepStrictEqual(many.map((process) => slots(afterTurnsOf(process, ...many))), [
       ...Array.from({ length: 8 }, (_, rank) => rank),
       ...Array.from({ length: 12 }, () => 8)
     ])
   })
 
-  it("halves where a slot was lost, down to none", () => {
-    let turns = afterTurnsOf("a", "a", "b")
-    assert.strictEqual(turns.slotsAtMost, 8)
-    for (const bound of [4, 2, 1, 0.5]) {
-      turns = handover(turns, 16)
-      assert.strictEqual(turns.slotsAtMost, bound)
-    }
-    assert.strictEqual(slots({ ...turns, process: "p0", order: ["b", "c", "p0"] }), 0)
+  const waiting = (turns: Turns.Turns, isWaiting: boolean) => Turns.observe(turns, { _tag: "Waiting", isWaiting })
+  /** The next acquisition, and its release; never the one in 17. */
+  const handover = (turns: Turns.Turns, holder: string) => {
+    const version = Number(turns.resourceVersion)
+    return seen(seen(turns, version + 1, record(holder, version)), version + 17, undefined)
+  }
+  // Its turn has come, and was let pass.
+  const idle = handover({ ...afterTurnsOf("a", "a", "b", "c"), resourceVersion: 2n }, "b")
+
+  it("waits for none of them, if its last turn has found it idle", () => {
+    assert.strictEqual(idle.turnsInARow, 0)
+    const behind = { ...idle, order: ["b", "c", "a"] }
+    assert.strictEqual(slots(behind), 0)
+    assert.strictEqual(slots({ ...behind, turnsInARow: 3 }), 0)
+    assert.strictEqual(slots({ ...behind, turnsInARow: 4 }), 2)
   })
 
-  it("takes one and a half slots for prompt, and anything more for a slot that was lost", () => {
-    const turns = { ...afterTurnsOf("a", "a", "b"), slotsAtMost: 2 }
-    assert.strictEqual(turns.slotMillis, 10)
-    assert.deepStrictEqual([15, 15.5].map((millis) => handover(turns, millis).slotsAtMost), [2.1875, 1])
+  it("leaves a slot to them then, if it was refused since it was served", () => {
+    const refusedOnce = handover(refused({ ...idle, order: ["b", "c", "d", "a"] }), "b")
+    assert.strictEqual(slots(refusedOnce), 1)
+    assert.strictEqual(slots({ ...refusedOnce, refusals: 5, order: ["b", "c", "a"] }), 1)
+    assert.strictEqual(slots({ ...refusedOnce, order: ["a", "b"] }), 0)
+    const dropped = { ...refusedOnce, refusals: 5, order: ["b"] }
+    assert.deepStrictEqual([0, 0.49, 0.5, 0.99].map((random) => slots(dropped, random)), [0, 0, 1, 1])
   })
 
-  it("stays where no release was seen", () => {
-    const bounded = { ...afterTurnsOf("a", "a", "b"), slotsAtMost: 1 }
-    const taken = seen(bounded, 5, record("c"), bounded.freeSinceMillis! + 1)
-    assert.strictEqual(taken.slotsAtMost, 1.1875)
-    assert.strictEqual(seen(taken, 6, record("d")).slotsAtMost, 1.1875)
-    assert.strictEqual(seen(seen(Turns.make("a"), 1, undefined), 2, record("b")).slotsAtMost, 8)
+  it("waits for all of them again after four turns in a row that found it waiting", () => {
+    const turns = Array.from({ length: 5 }).reduce<ReadonlyArray<Turns.Turns>>(
+      (all) => [...all, handover(all.at(-1)!, "a")],
+      [idle]
+    )
+    assert.deepStrictEqual(turns.map(({ turnsInARow }) => turnsInARow), [0, 1, 2, 3, 4, 4])
   })
 
-  it("stays where a slot was left to others", () => {
-    const open = { ...afterTurnsOf("a", "a", "b"), slotsAtMost: 2, resourceVersion: 17n }
-    assert.strictEqual(handover(open, 1).slotsAtMost, 2)
-    assert.strictEqual(handover(open, 100).slotsAtMost, 2)
+  it("counts a turn that another took, though it was waiting; and none of others", () => {
+    const before: Turns.Turns = { ...idle, order: ["a", "b", "c"], turnsInARow: 2 }
+    assert.strictEqual(handover(waiting(before, true), "b").turnsInARow, 3)
+    assert.strictEqual(handover(waiting(waiting(before, true), false), "b").turnsInARow, 0)
+    assert.strictEqual(handover(waiting({ ...before, order: ["b", "a"] }, false), "b").turnsInARow, 2)
+    assert.strictEqual(handover(waiting(before, false), "d").turnsInARow, 2)
+    assert.strictEqual(handover({ ...before, order: ["b"] }, "b").turnsInARow, 2)
   })
 
-  it("grows by three with every sixteen that were prompt, up to eight", () => {
-    const prompt = (times: number) =>
-      Array.from({ length: times }).reduce<Turns.Turns>((turns) => handover(turns, 14), {
-        ...afterTurnsOf("a", "a", "b"),
-        slotsAtMost: 1
-      }).slotsAtMost
-    assert.deepStrictEqual([3, 16, 37, 38, 60].map(prompt), [1.5625, 4, 7.9375, 8, 8])
+  it("counts its own turn, though it sees it when it waits no longer", () => {
+    assert.strictEqual(handover(waiting({ ...idle, turnsInARow: 2 }, false), "a").turnsInARow, 3)
   })
 })
 
@@ -334,7 +336,8 @@ describe("whatever happens", () => {
     },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Expired" as const), nowMillis: times }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Refused" as const), resourceVersion: versions }) },
-    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Answered" as const), roundTripMillis: times }) }
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Answered" as const), roundTripMillis: times }) },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Waiting" as const), isWaiting: fc.boolean() }) }
   )
   // Newer and newer, as a watch shows them, or in any order.
   const histories = fc.tuple(fc.array(events, { maxLength: 60 }), fc.boolean()).map(([all, isInOrder]) =>
@@ -351,14 +354,14 @@ describe("whatever happens", () => {
     }))
   })
 
-  it("all who saw the same have the same list, and no two of it try in one slot", () => {
+  it("all who saw the same have the same list, and no two of it try in one slot, if each turn has found them waiting", () => {
     fc.assert(fc.property(histories, (history) => {
-      const { order, slotsAtMost } = after("a", history)
+      const { order } = after("a", history)
       const tries = order.map((process) => {
         const turns = after(process, history)
         assert.deepStrictEqual(turns.order, order)
-        return Turns.tryAtMillis(turns, 0)
-      }).slice(0, Math.floor(slotsAtMost)).filter((at) => at !== undefined && at !== -Infinity)
+        return Turns.tryAtMillis({ ...turns, turnsInARow: 4 }, 0)
+      }).slice(0, 8).filter((at) => at !== undefined && at !== -Infinity)
       assert.strictEqual(new Set(tries).size, tries.length)
     }))
   })

@@ -251,6 +251,7 @@ export const simulate = (options: Options): Outcome => {
     }
 
     const hold = (record: Turns.Holder) => {
+      observe({ _tag: "Waiting", isWaiting: false })
       acquired++
       serve(index)
       const release = () => {
@@ -268,6 +269,7 @@ export const simulate = (options: Options): Outcome => {
     }
 
     const wait = () => {
+      observe({ _tag: "Waiting", isWaiting: true })
       isWaiting = true
       decide()
     }

@@ -18,6 +18,7 @@ import type * as ResourceRef from "../ResourceRef.ts"
 import * as Turns from "../Turns.ts"
 import type { Attempts } from "./Attempts.ts"
 import * as BoundedMap from "./BoundedMap.ts"
+import * as Deadlines from "./Deadlines.ts"
 
 /** One object, seen. */
 export interface ObjectView {
@@ -27,8 +28,11 @@ export interface ObjectView {
   readonly following: () => "not" | "by watch" | "by reading"
   /** Sees that it is followed, from here on if it was not yet. */
   readonly follow: (from: ObjectMetadata) => Effect.Effect<void>
-  /** Waits until it is so, now or after some change. Fails if changes cannot be followed any more. */
-  readonly until: (isDone: () => boolean) => Effect.Effect<void, KubeError>
+  /**
+   * Waits until it is so, now or after some change, or until so much time is over: whether it is so. Fails if changes cannot be followed any
+   * more.
+   */
+  readonly until: (isDone: () => boolean, atMost: Duration.Duration) => Effect.Effect<boolean, KubeError>
   /** Calls back after every change, until what it returns is called. */
   readonly onChange: (callback: () => void) => () => void
   /** The turns of one lock; kept from the first time that they are asked for, now by the monotonic clock. */
@@ -48,7 +52,7 @@ const watchAgainAfter = Duration.seconds(30)
 
 interface Watcher {
   readonly isDone: () => boolean
-  readonly resume: (end: Effect.Effect<void, KubeError>) => void
+  readonly resume: (end: Effect.Effect<boolean, KubeError>) => void
 }
 
 /** The view of an object nobody has looked at yet. It ends with the scope. */
@@ -62,6 +66,8 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
   readonly sayUnwatched: (error: KubeError) => Effect.Effect<void>
 }): Effect.fn.Return<ObjectView, never, Scope.Scope> {
   const scope = yield* Effect.scope
+  // Every change may wake every waiter, so that none has a fiber of its own for the time that it waits at most.
+  const deadlines = yield* Deadlines.make
   // Of locks that nobody here asks for any more, what is forgotten is no more than whose turn it was.
   const kept = BoundedMap.make<KeptTurns>(1_024)
   const watchers = new Set<Watcher>()
@@ -99,7 +105,7 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
       for (const watcher of Array.from(watchers)) {
         if (!watcher.isDone()) continue
         remove(watcher)
-        watcher.resume(Effect.void)
+        watcher.resume(Effect.succeed(true))
       }
     })
 
@@ -176,14 +182,30 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
         following = "by watch"
         return Effect.andThen(seen, Effect.asVoid(Effect.forkIn(followFrom(from), scope)))
       }),
-    until: (isDone) =>
-      Effect.callback<void, KubeError>((resume) => {
-        if (isDone()) return resume(Effect.void)
-        const watcher: Watcher = { isDone, resume }
-        watchers.add(watcher)
-        isWaitedFor.openUnsafe()
-        return Effect.sync(() => remove(watcher))
-      }),
+    until: (isDone, atMost) =>
+      Effect.withFiber((fiber) =>
+        Effect.callback<boolean, KubeError>((resume) => {
+          if (isDone()) return resume(Effect.succeed(true))
+          let callOff = () => {}
+          const watcher: Watcher = {
+            isDone,
+            resume: (end) => {
+              callOff()
+              resume(end)
+            }
+          }
+          watchers.add(watcher)
+          isWaitedFor.openUnsafe()
+          callOff = deadlines(fiber, atMost, () => {
+            remove(watcher)
+            resume(Effect.succeed(false))
+          })
+          return Effect.sync(() => {
+            callOff()
+            remove(watcher)
+          })
+        })
+      ),
     onChange: (callback) => {
       callbacks.add(callback)
       return () => {

@@ -15,17 +15,23 @@ import {
   LockState,
   type OwnerMismatch
 } from "@kubelock/core"
-import { Clock, Duration, Effect, Option, Random, Result } from "effect"
+import { Clock, Duration, Effect, Exit, Random, Result } from "effect"
 import type { ObjectMetadata } from "../AnnotationStore.ts"
 import type * as ResourceRef from "../ResourceRef.ts"
 import * as Turns from "../Turns.ts"
-import { type Attempts, forPurpose, now, type Refused, type Restore, type Taken, takenBy } from "./Attempts.ts"
+import { type Attempts, forPurpose, type Refused, type Restore, type Taken, takenBy } from "./Attempts.ts"
 import * as Attributes from "./Attributes.ts"
 import type { ObjectView } from "./ObjectView.ts"
 import type { Instant } from "./Operation.ts"
 import type { AcquireRequest } from "./Tasks.ts"
 
 type Failure = Exclude<Effect.Error<ReturnType<Attempts["acquire"]>>, AlreadyExists | OwnerMismatch>
+
+/** A try that was refused, and what it was made on. */
+interface Unexplained {
+  readonly refused: Refused
+  readonly resourceVersion: bigint
+}
 
 /** What is wanted, and where it is seen. */
 export interface Wish {
@@ -55,31 +61,31 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
   const keys = requests.map(({ lock }) => LockName.toKey(lock))
   const processes = new Set(requests.map(Turns.processOf))
 
-  /** The last try, and what it was made on, while nothing newer has been seen that would explain its refusal. */
-  let unexplained: { readonly refused: Refused; readonly resourceVersion: bigint } | undefined
+  /** While nothing newer has been seen that would explain it. */
+  let unexplained: Unexplained | undefined
   let patience = firstPatience
   /** When the object was last read and followed anew. */
   let followedAtNanos = -Duration.toNanosUnsafe(firstPatience)
 
   const askedAtNanos = yield* Clock.monotonicTimeNanos
   let nextWord = firstWord
-  const sayHeld = (records: ReadonlyArray<LockRecord.LockRecord>, { monotonicNanos, wallNanos }: Instant) =>
-    Effect.gen(function*() {
-      const waited = Duration.nanos(monotonicNanos - askedAtNanos)
-      if (Duration.isLessThan(waited, nextWord)) return
-      nextWord = Duration.times(nextWord, 2)
-      yield* Effect.logInfo(`Still waiting for a lock after ${Duration.format(waited)}`).pipe(Effect.annotateLogs({
-        ...Attributes.ofLocks(requests.map(({ lock, owner }) => ({ resource, name: lock, owner }))),
-        "kubelock.holder": records.map((record) => describeHolder(record, wallNanos)).join("; ")
-      }))
-    })
+  const sayHeld = (records: ReadonlyArray<LockRecord.LockRecord>, { monotonicNanos, wallNanos }: Instant) => {
+    const waited = Duration.nanos(monotonicNanos - askedAtNanos)
+    if (Duration.isLessThan(waited, nextWord)) return undefined
+    nextWord = Duration.times(nextWord, 2)
+    return Effect.logInfo(`Still waiting for a lock after ${Duration.format(waited)}`).pipe(Effect.annotateLogs({
+      ...Attributes.ofLocks(requests.map(({ lock, owner }) => ({ resource, name: lock, owner }))),
+      "kubelock.holder": records.map((record) => describeHolder(record, wallNanos)).join("; ")
+    }))
+  }
 
   /** Whether it came to be so in time. Where changes cannot be followed any more, the object is read and followed anew. */
   const waitUntil = (isDone: () => boolean, atMost: Duration.Duration) =>
     restore(
-      Effect.timeoutOption(view.until(isDone), Duration.min(atMost, longestSleep)).pipe(
-        Effect.map(Option.isSome),
-        Effect.catchTag("KubeError", () => Effect.as(followAnew, true))
+      Effect.catchTag(
+        view.until(isDone, Duration.min(atMost, longestSleep)),
+        "KubeError",
+        () => Effect.as(followAnew, true)
       )
     )
   const followAnew = Effect.gen(function*() {
@@ -133,34 +139,39 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
     return undefined
   })
 
-  const step: Effect.Effect<ReadonlyArray<Taken> | undefined, Failure> = Effect.gen(function*() {
+  /** Finds out what became of a try that was refused: nothing newer was seen yet that would explain it. */
+  const explain = Effect.fnUntraced(function*({ refused, resourceVersion }: Unexplained) {
+    const latest = view.latest()
+    if (latest?._tag !== "Present" || latest.object.resourceVersion <= resourceVersion) {
+      const isExplained = yield* waitUntil(() => view.latest() !== latest, patience)
+      return isExplained ? undefined : yield* tryByReading
+    }
+    unexplained = undefined
+    patience = firstPatience
+    // Somebody on the way may have sent the try twice, and the refusal was that of the repetition.
+    const isThere = ({ key, value }: AnnotationEdit.AnnotationEdit) =>
+      AnnotationEdit.get(latest.object.annotations, key) === value
+    if (refused.edits.every(isThere)) return takenBy(resource, requests, { ...refused, after: latest.object })
+    if (refused.edits.some(isThere)) yield* attempts.giveBack(resource, refused.edits)
+    return undefined
+  })
+
+  // Every change of the object wakes all who wait, in every process: so no generators here, and as few steps as there can be.
+  const step: Effect.Effect<ReadonlyArray<Taken> | undefined, Failure> = Effect.withFiber((fiber) => {
     const latest = view.latest()
     // Where nothing is known, the locks are taken for free.
-    if (view.following() === "not" || latest === undefined) return yield* tryOnce(undefined)
-    if (latest._tag === "Deleted") return yield* tryByReading
+    if (view.following() === "not" || latest === undefined) return tryOnce(undefined)
+    if (latest._tag === "Deleted") return tryByReading
+    if (unexplained !== undefined) return explain(unexplained)
     const { object } = latest
 
-    if (unexplained !== undefined) {
-      const { refused, resourceVersion } = unexplained
-      if (object.resourceVersion <= resourceVersion) {
-        const isExplained = yield* waitUntil(() => view.latest() !== latest, patience)
-        return isExplained ? undefined : yield* tryByReading
-      }
-      unexplained = undefined
-      patience = firstPatience
-      // Somebody on the way may have sent the try twice, and the refusal was that of the repetition.
-      const isThere = ({ key, value }: AnnotationEdit.AnnotationEdit) =>
-        AnnotationEdit.get(object.annotations, key) === value
-      if (refused.edits.every(isThere)) return takenBy(resource, requests, { ...refused, after: object })
-      if (refused.edits.some(isThere)) yield* attempts.giveBack(resource, refused.edits)
-    }
-
-    const { monotonicNanos, wallNanos } = yield* now
-    const nowMillis = Number(monotonicNanos) / 1e6
+    const clock = fiber.getRef(Clock.Clock)
+    const monotonicNanos = clock.monotonicTimeNanosUnsafe()
+    const wallNanos = clock.currentTimeNanosUnsafe()
     const states = requests.map(({ lock, takeoverDelayNanos = 0n }) =>
       LockState.read(object.annotations, lock, wallNanos - takeoverDelayNanos)
     )
-    if (states.some(({ _tag }) => _tag === "Malformed")) return yield* tryByReading
+    if (states.some(({ _tag }) => _tag === "Malformed")) return tryByReading
 
     const values = keys.map((key) => AnnotationEdit.get(object.annotations, key))
     const isOther = () => {
@@ -168,6 +179,9 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
       return newer?._tag !== "Present" ||
         keys.some((key, index) => AnnotationEdit.get(newer.object.annotations, key) !== values[index])
     }
+    const waitOr = (atMost: Duration.Duration, otherwise: typeof step | Effect.Effect<undefined>) =>
+      Effect.flatMap(waitUntil(isOther, atMost), (isChanged) => isChanged ? Effect.undefined : otherwise)
+
     const heldForNanos = states.map((state, index) =>
       state._tag === "Held"
         ? LockRecord.expiresAtNanos(state.record) + (requests[index]!.takeoverDelayNanos ?? 0n) - wallNanos
@@ -175,39 +189,45 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
     )
     const longestNanos = heldForNanos.reduce((left, right) => left > right ? left : right, -1n)
     if (longestNanos >= 0n) {
+      const records = states.flatMap((state) => state._tag === "Held" ? [state.record] : [])
       // Whoever had it in this process is done with it, or nobody would wait here: what is seen may be old.
-      const isOwn = states.some((state) => state._tag === "Held" && processes.has(Turns.processOf(state.record)))
-      yield* sayHeld(states.flatMap((state) => state._tag === "Held" ? [state.record] : []), {
-        monotonicNanos,
-        wallNanos
-      })
+      const isOwn = records.some((record) => processes.has(Turns.processOf(record)))
       const untilOver = Duration.sum(Duration.nanos(longestNanos), justAfter)
-      const isChanged = yield* waitUntil(isOther, isOwn ? Duration.min(patience, untilOver) : untilOver)
-      return isChanged || !isOwn ? undefined : yield* tryByReading
+      const wait = isOwn
+        ? waitOr(Duration.min(patience, untilOver), tryByReading)
+        : waitOr(untilOver, Effect.undefined)
+      const word = sayHeld(records, { monotonicNanos, wallNanos })
+      return word === undefined ? wait : Effect.andThen(word, wait)
     }
 
-    const random = yield* Random.next
+    const nowMillis = Number(monotonicNanos) / 1e6
+    const random = fiber.getRef(Random.Random).nextDoubleUnsafe()
     const tryAtMillis = requests.map(({ lock }, index) => {
       view.turnsOf(lock, monotonicNanos)
       if (states[index]!._tag === "Expired") view.observe(lock, { _tag: "Expired", nowMillis })
       return Turns.tryAtMillis(view.turnsOf(lock, monotonicNanos), random) ?? Infinity
     })
     const inMillis = Math.max(...tryAtMillis) - nowMillis
-    if (inMillis === Infinity) return yield* tryByReading
-    if (inMillis > 0 && (yield* waitUntil(isOther, Duration.millis(inMillis)))) return undefined
-    return yield* tryOnce(object)
+    if (inMillis === Infinity) return tryByReading
+    return inMillis > 0 ? waitOr(Duration.millis(inMillis), tryOnce(object)) : tryOnce(object)
   })
 
   // What is not kept from the beginning misses what the first refusal shows.
-  for (const { lock } of requests) view.turnsOf(lock, yield* Clock.monotonicTimeNanos)
+  for (const { lock } of requests) view.turnsOf(lock, askedAtNanos)
+  const observeWaiting = (isWaiting: boolean) => {
+    for (const { lock } of requests) view.observe(lock, { _tag: "Waiting", isWaiting })
+  }
+  observeWaiting(true)
   const steps = Effect.gen(function*() {
     while (true) {
       const taken = yield* step
       if (taken !== undefined) return taken
     }
   })
-  return yield* Effect.onError(
-    steps,
-    () => unexplained === undefined ? Effect.void : attempts.giveBack(resource, unexplained.refused.edits)
-  )
+  return yield* Effect.onExit(steps, (exit) => {
+    observeWaiting(false)
+    return unexplained === undefined || Exit.isSuccess(exit)
+      ? Effect.void
+      : attempts.giveBack(resource, unexplained.refused.edits)
+  })
 })

@@ -1,0 +1,70 @@
+import * as Attempts from "#internal/Attempts"
+import * as ObjectView from "#internal/ObjectView"
+import * as Waiting from "#internal/Waiting"
+import { assert, describe, it } from "@effect/vitest"
+import { LockName, Ttl } from "@kubelock/core"
+import { Duration, Effect, Fiber, Result } from "effect"
+import { TestClock } from "effect/testing"
+import { goRecord, key, makeCluster, resource } from "./suites/processes.ts"
+
+const makeWorld = Effect.gen(function*() {
+  const { store } = yield* makeCluster()
+  const attempts = Attempts.make(store)
+  const view = yield* ObjectView.make({ attempts, store, resource, process: "p", sayUnwatched: () => Effect.void })
+  return { attempts, store, view }
+})
+const makeView = Effect.map(makeWorld, ({ view }) => view)
+
+describe("who waits until something is seen", () => {
+  // A slot may be shorter than any clock can count.
+  it.effect.each([0, 1e-9, 3.7])("waits for no longer than %s ms, where it is not", (millis) =>
+    Effect.gen(function*() {
+      const view = yield* makeView
+      const fiber = yield* Effect.forkChild(view.until(() => false, Duration.millis(millis)), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust(Math.ceil(millis))
+      assert.deepStrictEqual(fiber.pollUnsafe(), yield* Effect.exit(Effect.succeed(false)))
+    }).pipe(Effect.scoped))
+
+  it.effect("is told when it is, and of nothing more", () =>
+    Effect.gen(function*() {
+      const view = yield* makeView
+      const fiber = yield* Effect.forkChild(view.until(() => view.latest() !== undefined, Duration.seconds(1)))
+      yield* TestClock.adjust("999 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* view.follow({ uid: "u", resourceVersion: 1n, annotations: {} })
+      assert.isTrue(yield* Fiber.join(fiber))
+      yield* TestClock.adjust("1 minute")
+    }).pipe(Effect.scoped))
+})
+
+describe("the turns of a lock", () => {
+  const lock = Result.getOrThrow(LockName.make("x"))
+  const ttl = Result.getOrThrow(Ttl.make("30 seconds"))
+
+  it.effect.each(["is had", "is given up"] as const)(
+    "know whether this process waits, until it %s",
+    (how) =>
+      Effect.gen(function*() {
+        const { attempts, store, view } = yield* makeWorld
+        const value = goRecord("other", 0, 3_600_000)
+        yield* store.edit(resource, [{ key, expected: undefined, value }])
+        const isWaiting = () => view.turnsOf(lock, 0n).isWaiting
+        assert.isFalse(isWaiting())
+        const requests = [{ lock, resource: "configmaps/object", owner: "me", ttl, id: "p-1" }]
+        const fiber = yield* Effect.forkChild(
+          Effect.uninterruptibleMask((restore) => Waiting.acquire({ attempts, view, resource, requests, restore })),
+          { startImmediately: true }
+        )
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(isWaiting())
+        if (how === "is had") {
+          yield* store.edit(resource, [{ key, expected: value, value: undefined }])
+          yield* TestClock.adjust("1 second")
+          yield* Fiber.join(fiber)
+        } else yield* Fiber.interrupt(fiber)
+        assert.isFalse(isWaiting())
+      }).pipe(Effect.scoped)
+  )
+})
