@@ -17,25 +17,44 @@ const makeView = Effect.map(makeWorld, ({ view }) => view)
 
 describe("who waits until something is seen", () => {
   // A slot may be shorter than any clock can count.
-  it.effect.each([0, 1e-9, 3.7])("waits for no longer than %s ms, where it is not", (millis) =>
-    Effect.gen(function*() {
-      const view = yield* makeView
-      const fiber = yield* Effect.forkChild(view.until(() => false, Duration.millis(millis)), {
-        startImmediately: true
-      })
-      yield* TestClock.adjust(Math.ceil(millis))
-      assert.deepStrictEqual(fiber.pollUnsafe(), yield* Effect.exit(Effect.succeed(false)))
-    }).pipe(Effect.scoped))
+  it.effect.each([0, 1e-9, 3.7])(
+    "looks again after %s ms, and no sooner where nothing is due",
+    (millis) =>
+      Effect.gen(function*() {
+        const view = yield* makeView
+        const looks: Array<boolean> = []
+        const look: ObjectView.Look<string> = (isTimeUp) => {
+          looks.push(isTimeUp)
+          return isTimeUp ? { found: "time is up" } : { waitAtMost: Duration.millis(millis), isDue: () => false }
+        }
+        const fiber = yield* Effect.forkChild(view.until(look), { startImmediately: true })
+        yield* view.follow({ uid: "u", resourceVersion: 1n, annotations: {} })
+        yield* TestClock.adjust(Math.ceil(millis))
+        assert.strictEqual(yield* Fiber.join(fiber), "time is up")
+        assert.deepStrictEqual(looks, [false, true])
+      }).pipe(Effect.scoped)
+  )
 
-  it.effect("is told when it is, and of nothing more", () =>
+  it.effect("looks at each change after which it is due, and at the time that was asked for last; then no more", () =>
     Effect.gen(function*() {
       const view = yield* makeView
-      const fiber = yield* Effect.forkChild(view.until(() => view.latest() !== undefined, Duration.seconds(1)))
-      yield* TestClock.adjust("999 millis")
-      assert.isUndefined(fiber.pollUnsafe())
+      const looks: Array<readonly [isTimeUp: boolean, atMillis: number]> = []
+      const look = (nowMillis: () => number): ObjectView.Look<never> => (isTimeUp) => {
+        looks.push([isTimeUp, nowMillis()])
+        const latest = view.latest()
+        return { waitAtMost: Duration.millis(10), isDue: () => view.latest() !== latest }
+      }
+      const fiber = yield* Effect.clockWith((clock) =>
+        Effect.forkChild(view.until(look(() => clock.currentTimeMillisUnsafe())), { startImmediately: true })
+      )
+      yield* TestClock.adjust(4)
       yield* view.follow({ uid: "u", resourceVersion: 1n, annotations: {} })
-      assert.isTrue(yield* Fiber.join(fiber))
+      yield* TestClock.adjust(16)
+      assert.isUndefined(fiber.pollUnsafe())
+      assert.deepStrictEqual(looks, [[false, 0], [false, 4], [true, 14]])
+      yield* Fiber.interrupt(fiber)
       yield* TestClock.adjust("1 minute")
+      assert.lengthOf(looks, 3)
     }).pipe(Effect.scoped))
 })
 

@@ -29,10 +29,10 @@ export interface ObjectView {
   /** Sees that it is followed, from here on if it was not yet. */
   readonly follow: (from: ObjectMetadata) => Effect.Effect<void>
   /**
-   * Waits until it is so, now or after some change, or until so much time is over: whether it is so. Fails if changes cannot be followed any
-   * more.
+   * Looks, and again as often as what was seen says, until something is found. Whoever waits is not woken up in between. Fails if changes
+   * cannot be followed any more.
    */
-  readonly until: (isDone: () => boolean, atMost: Duration.Duration) => Effect.Effect<boolean, KubeError>
+  readonly until: <A>(look: Look<A>) => Effect.Effect<A, KubeError>
   /** Calls back after every change, until what it returns is called. */
   readonly onChange: (callback: () => void) => () => void
   /** The turns of one lock; kept from the first time that they are asked for, now by the monotonic clock. */
@@ -50,9 +50,17 @@ const pauseGrowth = 1.5
 // As often as the server ends a watch that works, and has it taken up again.
 const watchAgainAfter = Duration.seconds(30)
 
+/** What one who waits looks for. It is told whether it looks because its time is up. */
+export type Look<A> = (isTimeUp: boolean) => Sight<A>
+
+/** What was looked for; or how long to wait until the next look, unless a change is seen before after which it is due. */
+export type Sight<A> =
+  | { readonly found: A }
+  | { readonly waitAtMost: Duration.Duration; readonly isDue: () => boolean }
+
 interface Watcher {
-  readonly isDone: () => boolean
-  readonly resume: (end: Effect.Effect<boolean, KubeError>) => void
+  readonly changed: () => void
+  readonly fail: (error: KubeError) => void
 }
 
 /** The view of an object nobody has looked at yet. It ends with the scope. */
@@ -66,7 +74,7 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
   readonly sayUnwatched: (error: KubeError) => Effect.Effect<void>
 }): Effect.fn.Return<ObjectView, never, Scope.Scope> {
   const scope = yield* Effect.scope
-  // Every change may wake every waiter, so that none has a fiber of its own for the time that it waits at most.
+  // No waiter has a fiber of its own for the time that it waits at most: after every change that may be another.
   const deadlines = yield* Deadlines.make
   // Of locks that nobody here asks for any more, what is forgotten is no more than whose turn it was.
   const kept = BoundedMap.make<KeptTurns>(1_024)
@@ -102,20 +110,13 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
       for (const turns of kept.values()) seeTurns(turns, change, nowNanos)
       // Copies: who is told may ask to be told again, at once.
       for (const callback of Array.from(callbacks)) callback()
-      for (const watcher of Array.from(watchers)) {
-        if (!watcher.isDone()) continue
-        remove(watcher)
-        watcher.resume(Effect.succeed(true))
-      }
+      for (const watcher of Array.from(watchers)) watcher.changed()
     })
 
   const endWith = (error: KubeError) =>
     Effect.sync(() => {
       following = "not"
-      for (const watcher of Array.from(watchers)) {
-        remove(watcher)
-        watcher.resume(Effect.fail(error))
-      }
+      for (const watcher of Array.from(watchers)) watcher.fail(error)
     })
 
   const readAgain = Effect.gen(function*() {
@@ -182,28 +183,40 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
         following = "by watch"
         return Effect.andThen(seen, Effect.asVoid(Effect.forkIn(followFrom(from), scope)))
       }),
-    until: (isDone, atMost) =>
+    until: <A>(look: Look<A>) =>
       Effect.withFiber((fiber) =>
-        Effect.callback<boolean, KubeError>((resume) => {
-          if (isDone()) return resume(Effect.succeed(true))
+        Effect.callback<A, KubeError>((resume) => {
           let callOff = () => {}
+          let isDue = () => true
+          const end = () => {
+            callOff()
+            remove(watcher)
+          }
+          const lookNow = (isTimeUp: boolean) => {
+            const sight = look(isTimeUp)
+            if ("found" in sight) {
+              end()
+              return resume(Effect.succeed(sight.found))
+            }
+            isDue = sight.isDue
+            const callOffBefore = callOff
+            callOff = () => {}
+            callOff = deadlines(fiber, sight.waitAtMost, () => lookNow(true))
+            callOffBefore()
+          }
           const watcher: Watcher = {
-            isDone,
-            resume: (end) => {
-              callOff()
-              resume(end)
+            changed: () => {
+              if (isDue()) lookNow(false)
+            },
+            fail: (error) => {
+              end()
+              resume(Effect.fail(error))
             }
           }
           watchers.add(watcher)
           isWaitedFor.openUnsafe()
-          callOff = deadlines(fiber, atMost, () => {
-            remove(watcher)
-            resume(Effect.succeed(false))
-          })
-          return Effect.sync(() => {
-            callOff()
-            remove(watcher)
-          })
+          lookNow(false)
+          return Effect.sync(end)
         })
       ),
     onChange: (callback) => {

@@ -21,7 +21,7 @@ import type * as ResourceRef from "../ResourceRef.ts"
 import * as Turns from "../Turns.ts"
 import { type Attempts, forPurpose, type Refused, type Restore, type Taken, takenBy } from "./Attempts.ts"
 import * as Attributes from "./Attributes.ts"
-import type { ObjectView } from "./ObjectView.ts"
+import type { Look, ObjectView, Sight } from "./ObjectView.ts"
 import type { Instant } from "./Operation.ts"
 import type { AcquireRequest } from "./Tasks.ts"
 
@@ -79,14 +79,15 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
     }))
   }
 
-  /** Whether it came to be so in time. Where changes cannot be followed any more, the object is read and followed anew. */
-  const waitUntil = (isDone: () => boolean, atMost: Duration.Duration) =>
-    restore(
-      Effect.catchTag(
-        view.until(isDone, Duration.min(atMost, longestSleep)),
-        "KubeError",
-        () => Effect.as(followAnew, true)
-      )
+  // Where changes cannot be followed any more, the object is read and followed anew.
+  const waitFor = <A>(look: Look<A>, afterwards: A) =>
+    restore(Effect.catchTag(view.until(look), "KubeError", () => Effect.as(followAnew, afterwards)))
+
+  /** Whether it came to be so in time. */
+  const waitUntil = (isSo: () => boolean, waitAtMost: Duration.Duration) =>
+    waitFor(
+      (isTimeUp) => isSo() || isTimeUp ? { found: isSo() } : { waitAtMost, isDue: isSo },
+      true
     )
   const followAnew = Effect.gen(function*() {
     const nowNanos = yield* Clock.monotonicTimeNanos
@@ -156,60 +157,79 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
     return undefined
   })
 
-  // Every change of the object wakes all who wait, in every process: so no generators here, and as few steps as there can be.
-  const step: Effect.Effect<ReadonlyArray<Taken> | undefined, Failure> = Effect.withFiber((fiber) => {
-    const latest = view.latest()
-    // Where nothing is known, the locks are taken for free.
-    if (view.following() === "not" || latest === undefined) return tryOnce(undefined)
-    if (latest._tag === "Deleted") return tryByReading
-    if (unexplained !== undefined) return explain(unexplained)
-    const { object } = latest
+  type Step = Effect.Effect<ReadonlyArray<Taken> | undefined, Failure>
 
-    const clock = fiber.getRef(Clock.Clock)
-    const monotonicNanos = clock.monotonicTimeNanosUnsafe()
-    const wallNanos = clock.currentTimeNanosUnsafe()
-    const states = requests.map(({ lock, takeoverDelayNanos = 0n }) =>
-      LockState.read(object.annotations, lock, wallNanos - takeoverDelayNanos)
-    )
-    if (states.some(({ _tag }) => _tag === "Malformed")) return tryByReading
+  /**
+   * What is to be done as soon as it is time for it. Every change of the object is looked at by all who wait for its locks, in every process;
+   * woken up is only who has something to do.
+   */
+  const lookWith = (clock: Clock.Clock, draw: () => number): Look<Step> => {
+    /** What was seen when it began to wait for its turn. */
+    let inTurnAfter: ObjectMetadata | undefined
+    return (isTimeUp) => {
+      const latest = view.latest()
+      // Where nothing is known, the locks are taken for free.
+      if (view.following() === "not" || latest === undefined) return { found: tryOnce(undefined) }
+      if (latest._tag === "Deleted") return { found: tryByReading }
+      if (unexplained !== undefined) return { found: explain(unexplained) }
+      const { object } = latest
 
-    const values = keys.map((key) => AnnotationEdit.get(object.annotations, key))
-    const isOther = () => {
-      const newer = view.latest()
-      return newer?._tag !== "Present" ||
-        keys.some((key, index) => AnnotationEdit.get(newer.object.annotations, key) !== values[index])
+      const monotonicNanos = clock.monotonicTimeNanosUnsafe()
+      const wallNanos = clock.currentTimeNanosUnsafe()
+      const states = requests.map(({ lock, takeoverDelayNanos = 0n }) =>
+        LockState.read(object.annotations, lock, wallNanos - takeoverDelayNanos)
+      )
+      if (states.some(({ _tag }) => _tag === "Malformed")) return { found: tryByReading }
+
+      const values = keys.map((key) => AnnotationEdit.get(object.annotations, key))
+      const isDue = () => {
+        const newer = view.latest()
+        return newer?._tag !== "Present" ||
+          keys.some((key, index) => AnnotationEdit.get(newer.object.annotations, key) !== values[index])
+      }
+      const wait = (atMost: Duration.Duration): Sight<Step> => ({
+        waitAtMost: Duration.min(atMost, longestSleep),
+        isDue
+      })
+
+      const heldForNanos = states.map((state, index) =>
+        state._tag === "Held"
+          ? LockRecord.expiresAtNanos(state.record) + (requests[index]!.takeoverDelayNanos ?? 0n) - wallNanos
+          : -1n
+      )
+      const longestNanos = heldForNanos.reduce((left, right) => left > right ? left : right, -1n)
+      if (longestNanos >= 0n) {
+        const records = states.flatMap((state) => state._tag === "Held" ? [state.record] : [])
+        // Whoever had it in this process is done with it, or nobody would wait here: what is seen may be old.
+        const isOwn = records.some((record) => processes.has(Turns.processOf(record)))
+        if (isOwn && isTimeUp) return { found: tryByReading }
+        const word = sayHeld(records, { monotonicNanos, wallNanos })
+        if (word !== undefined) return { found: Effect.as(word, undefined) }
+        const untilOver = Duration.sum(Duration.nanos(longestNanos), justAfter)
+        return wait(isOwn ? Duration.min(patience, untilOver) : untilOver)
+      }
+
+      // Less than any clock can count may be left of a slot.
+      if (isTimeUp && inTurnAfter === object) return { found: tryOnce(object) }
+      const nowMillis = Number(monotonicNanos) / 1e6
+      const random = draw()
+      const tryAtMillis = requests.map(({ lock }, index) => {
+        view.turnsOf(lock, monotonicNanos)
+        if (states[index]!._tag === "Expired") view.observe(lock, { _tag: "Expired", nowMillis })
+        return Turns.tryAtMillis(view.turnsOf(lock, monotonicNanos), random) ?? Infinity
+      })
+      const inMillis = Math.max(...tryAtMillis) - nowMillis
+      if (inMillis === Infinity) return { found: tryByReading }
+      if (inMillis <= 0) return { found: tryOnce(object) }
+      inTurnAfter = object
+      return wait(Duration.millis(inMillis))
     }
-    const waitOr = (atMost: Duration.Duration, otherwise: typeof step | Effect.Effect<undefined>) =>
-      Effect.flatMap(waitUntil(isOther, atMost), (isChanged) => isChanged ? Effect.undefined : otherwise)
+  }
 
-    const heldForNanos = states.map((state, index) =>
-      state._tag === "Held"
-        ? LockRecord.expiresAtNanos(state.record) + (requests[index]!.takeoverDelayNanos ?? 0n) - wallNanos
-        : -1n
-    )
-    const longestNanos = heldForNanos.reduce((left, right) => left > right ? left : right, -1n)
-    if (longestNanos >= 0n) {
-      const records = states.flatMap((state) => state._tag === "Held" ? [state.record] : [])
-      // Whoever had it in this process is done with it, or nobody would wait here: what is seen may be old.
-      const isOwn = records.some((record) => processes.has(Turns.processOf(record)))
-      const untilOver = Duration.sum(Duration.nanos(longestNanos), justAfter)
-      const wait = isOwn
-        ? waitOr(Duration.min(patience, untilOver), tryByReading)
-        : waitOr(untilOver, Effect.undefined)
-      const word = sayHeld(records, { monotonicNanos, wallNanos })
-      return word === undefined ? wait : Effect.andThen(word, wait)
-    }
-
-    const nowMillis = Number(monotonicNanos) / 1e6
-    const random = fiber.getRef(Random.Random).nextDoubleUnsafe()
-    const tryAtMillis = requests.map(({ lock }, index) => {
-      view.turnsOf(lock, monotonicNanos)
-      if (states[index]!._tag === "Expired") view.observe(lock, { _tag: "Expired", nowMillis })
-      return Turns.tryAtMillis(view.turnsOf(lock, monotonicNanos), random) ?? Infinity
-    })
-    const inMillis = Math.max(...tryAtMillis) - nowMillis
-    if (inMillis === Infinity) return tryByReading
-    return inMillis > 0 ? waitOr(Duration.millis(inMillis), tryOnce(object)) : tryOnce(object)
+  const step: Step = Effect.withFiber((fiber) => {
+    const random = fiber.getRef(Random.Random)
+    const look = lookWith(fiber.getRef(Clock.Clock), () => random.nextDoubleUnsafe())
+    return Effect.flatten(waitFor(look, Effect.undefined))
   })
 
   // What is not kept from the beginning misses what the first refusal shows.
