@@ -113,8 +113,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
   let problem: { readonly error: KubeError; readonly tryAtNanos: bigint } | undefined
   /** That it is lost, as far as it was found out by writing. */
   let loss: LockLost | undefined
-  /** Why nothing more is done for the lock. */
-  let over: LockLost | undefined
+  /** Why nothing more is done for the lock. An error takes a while to make, and nobody asks for that of one that was given back. */
+  let over: LockLost | "released" | undefined
   let renewing: Fiber.Fiber<void> | undefined
   let guarding: Fiber.Fiber<void> | undefined
   let hold: Tracer.AnySpan | undefined
@@ -143,6 +143,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     loss ??= error
     return error
   }
+
+  const whyOver = () => over === "released" ? lostFor(new Released()) : over
 
   const notRenewed = () => new NotRenewed(problem === undefined ? {} : { problem: problem.error.message })
 
@@ -179,7 +181,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
   ) =>
     Effect.gen(function*() {
       // Whether the lock is still valid is for the server to say: it refuses the write if it must.
-      const ended = () => over ?? isLeft()
+      const ended = () => whyOver() ?? isLeft()
       const before = ended()
       if (before !== undefined) return yield* before
       const { after, edits: [edit], sentAt } = yield* attempts.perform<
@@ -219,19 +221,19 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
 
   /** Why it is not renewed any more: that would bring back what counts as lost. */
   const ended = ({ monotonicNanos }: Instant) =>
-    over ?? loss ?? (remainingNanos(monotonicNanos) === 0n ? lostFor(notRenewed()) : undefined)
+    whyOver() ?? loss ?? (remainingNanos(monotonicNanos) === 0n ? lostFor(notRenewed()) : undefined)
   const renewed = (answer: Result.Result<Written, Failure>) =>
     Effect.gen(function*() {
       const isInTime = yield* Effect.fromResult(answer).pipe(
         Effect.flatMap(written),
         Effect.catchIf(isLoss, (error) => Effect.fail(lose(reasonOf(error, id))))
       )
-      if (!isInTime) return yield* over ?? lostFor(notRenewed())
+      if (!isInTime) return yield* whyOver() ?? lostFor(notRenewed())
       yield* afterWrite
     })
   // One that was given back meanwhile has not failed.
   const counted = (isRenewed: boolean) =>
-    over?.reason._tag === "Released" ? Effect.void : LockMetrics.renewed(isRenewed)
+    over === "released" ? Effect.void : LockMetrics.renewed(isRenewed)
   const context = yield* Effect.context()
   const member: Member = {
     conditions: { ...terms, uid, ttlNanos: taken.lease.record.ttlNanos, retryPolicy: yield* RetryPolicy },
@@ -266,8 +268,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
   }
 
   // A request that hangs must not hold up the end: nobody waits for what is interrupted here.
-  const endWith = (error: LockLost) => {
-    over = error
+  const endWith = (why: LockLost | "released") => {
+    over = why
     forget()
     renewing?.interruptUnsafe()
   }
@@ -285,7 +287,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     ),
     Effect.catchIf(isLoss, (error) =>
       // One that is known to be lost has been told of.
-      over?.reason._tag === "Released"
+      over === "released"
         ? Effect.andThen(
           LockMetrics.lost(reasonOf(error, id)._tag),
           annotated(error)(Effect.logWarning("A lock was lost before it could be released"))
@@ -367,7 +369,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     lost: Deferred.await(lost),
     onLost: (callback) => {
       toBeTold.add(callback)
-      if (over !== undefined && over.reason._tag !== "Released") callback(over)
+      if (over !== undefined && over !== "released") callback(over)
       return () => {
         toBeTold.delete(callback)
       }
@@ -376,9 +378,9 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     write,
     release: Effect.suspend(() => {
       if (!Deferred.doneUnsafe(left, Effect.void)) return Effect.void
-      if (over?.reason._tag === "NotRenewed") return Effect.asVoid(removeAfterwards)
-      if (over !== undefined) return Effect.void
-      endWith(lostFor(new Released()))
+      if (over === "released") return Effect.void
+      if (over !== undefined) return over.reason._tag === "NotRenewed" ? Effect.asVoid(removeAfterwards) : Effect.void
+      endWith("released")
       guarding?.interruptUnsafe()
       return Effect.andThen(Scope.close(keeping, Exit.void), remove)
     }),
