@@ -8,6 +8,8 @@ export const Settings = Schema.fromJsonString(Schema.Struct({ kubeconfig: Schema
 export const Strategy = Schema.Union([
   /** A managed lock. */
   Schema.TaggedStruct("InTurn", {}),
+  /** A managed lock that waits for nobody's turn. */
+  Schema.TaggedStruct("Turnless", {}),
   /** A managed lock whose object is in the memory of the process. */
   Schema.TaggedStruct("InMemory", {}),
   /** The same requests, by whoever sees the lock free. */

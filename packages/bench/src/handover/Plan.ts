@@ -11,6 +11,8 @@ export interface Contender {
 
 export const inTurn: Contender = { name: "this library", strategy: { _tag: "InTurn" } }
 export const atOnce: Contender = { name: "everyone at once", strategy: { _tag: "AtOnce" } }
+/** The same lock in everything but the turns, to tell what those cost. */
+export const turnless: Contender = { name: "this library without turns", strategy: { _tag: "Turnless" } }
 export const poll = (everyMillis: number): Contender => ({
   name: `kubelock v4, every ${everyMillis} ms`,
   strategy: { _tag: "Poll", everyMillis }
@@ -81,7 +83,7 @@ const full: Plan = {
       thinkMillisAtMost: 200,
       rounds: 4,
       sliceMillis: 4_000,
-      contenders: [inTurn, atOnce]
+      contenders: [inTurn, turnless, atOnce]
     },
     {
       name: "32 processes",

@@ -122,7 +122,8 @@ const costFor = Effect.fnUntraced(function*(contenders: ReadonlyArray<Contender>
 const measure = Effect.fnUntraced(function*(plan: Plan.Plan, server: Server) {
   const settings = yield* Effect.orDie(Schema.encodeEffect(Settings)({ kubeconfig: server.kubeconfig }))
   const worker = LineProcess.script(new URL("worker.ts", import.meta.url), settings)
-  const ours = yield* start("a worker", worker, Plan.processesOf(plan))
+  const turnless = ["--import", new URL("turnless.ts", import.meta.url).href]
+  const ours = yield* start("a worker", { ...worker, args: [...turnless, ...worker.args] }, Plan.processesOf(plan))
   const program = process.env["KUBELOCK_BENCH_GO"] ?? ""
   if (program === "" && process.env["KUBELOCK_REQUIRE_CONTROL_PLANE"] === "1") {
     return yield* new BenchFailed({

@@ -50,8 +50,12 @@ type WithLock = (
   section: (acquisition: unknown) => Effect.Effect<void>
 ) => Effect.Effect<void, LockLost | NotAcquired | AnnotationEdit.EditRefused>
 
+/** Where `turnless.ts` looks. */
+const isTurnless = Symbol.for("@kubelock/bench/isTurnless")
+
 const withLockBy = Effect.fnUntraced(function*({ configMap, contender, strategy }: typeof Contend.Type) {
   const resource = refOf(configMap)
+  Object.assign(globalThis, { [isTurnless]: strategy._tag === "Turnless" })
   if (strategy._tag === "AtOnce") {
     const withLock = yield* AtOnce.make(resource, lockName, contender)
     const atOnce: WithLock = (section) => withLock(Effect.suspend(() => section({})))

@@ -232,8 +232,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
       yield* afterWrite
     })
   // One that was given back meanwhile has not failed.
-  const counted = (isRenewed: boolean) =>
-    over === "released" ? Effect.void : LockMetrics.renewed(isRenewed)
+  const counted = (isRenewed: boolean) => over === "released" ? Effect.void : LockMetrics.renewed(isRenewed)
   const context = yield* Effect.context()
   const member: Member = {
     conditions: { ...terms, uid, ttlNanos: taken.lease.record.ttlNanos, retryPolicy: yield* RetryPolicy },
