@@ -13,7 +13,8 @@
  *   met yet is taken to have some: where it has none, the first `PATCH` is refused, and a `GET` and another `PATCH` follow.
  *
  * - A watch is ended by the server after 30 seconds, and taken up again where it ended. One from which nothing has come for 45
- *   seconds, no change, no bookmark and no end, is taken for dead and replaced.
+ *   seconds, no change, no bookmark and no end, is taken for dead and replaced: its request says so (`silenceAtMost`), and the
+ *   transport heeds it.
  * - Where the server's history no longer reaches back to where a watch shall begin (410 Expired), the object is listed rather than
  *   got: a list also says from which resourceVersion on to watch, which an object that nobody has written for a while cannot.
  * - Every answer to a request, but not a watch's, is heard for the server's clock too (`clockOffset`).
@@ -22,6 +23,9 @@
  *
  * A layer is a value that a program builds once, however often it is provided. For the locks of a second cluster in one program,
  * wrap its layers in `Layer.fresh`.
+ *
+ * Over a `KubeTransport` of your own that does not heed `silenceAtMost`, a watch whose connection is dead is never replaced: who waits for a
+ * lock then learns of no release.
  *
  * **Example** (A lock on the cluster of the default kubeconfig)
  *

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type KubeError, KubeTransport } from "@kubelock/kube"
 import { Duration, Effect, Exit, Fiber, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import type { ServerResponse } from "node:http"
 import type * as net from "node:net"
 import * as Fixture from "./KubeTransportFixtures.ts"
 
@@ -239,6 +240,67 @@ describe("a stream", () => {
         assert.isUndefined(fiber.pollUnsafe())
         yield* TestClock.adjust("1 millis")
         assert.isTrue(Exit.isFailure(yield* Fiber.await(fiber)))
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+    }))
+
+  it.effect("is as long as it takes where its request allows silence without end", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => response.end("one\n"))
+      const lines = yield* collected(server.origin, { ...Fixture.get, silenceAtMost: Duration.infinity })
+      assert.deepStrictEqual(lines, ["one"])
+    }))
+
+  it.effect.each([0n, 100n])(
+    "fails as silent though the clock cannot count the %i ns that its request allows",
+    (nanos) =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(Date.UTC(2026, 0, 2))
+        const server = yield* Fixture.serve((_, response) => void response.write("one\n"))
+        yield* Effect.gen(function*() {
+          const lines = yield* Queue.unbounded<string>()
+          const fiber = yield* Effect.forkChild(
+            linesOf({ ...Fixture.get, silenceAtMost: Duration.nanos(nanos) }).pipe(
+              Stream.runForEach((line) => Queue.offer(lines, line)),
+              Effect.flip
+            )
+          )
+          assert.strictEqual(yield* Queue.take(lines), "one")
+          yield* Effect.repeat(TestClock.adjust("1 millis"), {
+            until: () => fiber.pollUnsafe() !== undefined,
+            times: 10
+          })
+          const error = yield* Fiber.join(fiber)
+          assert.strictEqual(error._tag === "KubeError" && error.reason._tag, "Timeout")
+        }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+      })
+  )
+
+  it.effect("goes on though its reader has just been refused another answer, as too long", () =>
+    Effect.gen(function*() {
+      const watches: Array<ServerResponse> = []
+      const server = yield* Fixture.serve((received, response) => {
+        if (received.url.includes("watch")) {
+          watches.push(response)
+          response.write("one\n")
+          return
+        }
+        response.on("error", () => {})
+        const answer = () => void response.writeHead(200).end(Buffer.alloc(9 * 1024 * 1024, "x"))
+        if (server.received.length > 2) answer()
+        // Arrives while nobody reads.
+        else watches[0]!.write("two\n", () => setTimeout(answer, 50))
+      })
+      yield* Effect.gen(function*() {
+        const transport = yield* KubeTransport
+        const heard: Array<string> = []
+        yield* transport.stream({ ...Fixture.get, query: { watch: "true" } }).pipe(
+          Stream.runForEach((line) => {
+            heard.push(line)
+            if (line === "two") setTimeout(() => watches[0]!.end("three\n"), 50)
+            return line === "three" ? Effect.void : Effect.flip(transport.request(Fixture.get))
+          })
+        )
+        assert.deepStrictEqual(heard, ["one", "two", "three"])
       }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
     }))
 

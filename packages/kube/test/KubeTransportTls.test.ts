@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { KubeError } from "@kubelock/kube/KubeError"
 import { KubeTransport } from "@kubelock/kube/KubeTransport"
 import * as Certificates from "@kubelock/testing/Certificates"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as http from "node:http"
 import * as net from "node:net"
@@ -223,15 +223,18 @@ describe("a proxy", () => {
       assert.strictEqual(server.received.length, 1)
     }))
 
-  it.effect("takes no password of a request: nothing was sent", () =>
+  it.effect("takes no password of a request or a stream: nothing was sent", () =>
     Effect.gen(function*() {
       const proxy = yield* connectProxy()
       const server = yield* Fixture.serve(Fixture.ok, Fixture.tls)
-      const error = yield* Fixture.send({ ...Fixture.get, headers: { "proxy-authorization": "Basic me" } }).pipe(
-        Effect.flip,
+      yield* Effect.gen(function*() {
+        const transport = yield* KubeTransport
+        const request = { ...Fixture.get, headers: { "proxy-authorization": "Basic me" } }
+        assertRefused(yield* Effect.flip(transport.request(request)), "nothing was sent", server)
+        assertRefused(yield* Effect.flip(Stream.runDrain(transport.stream(request))), "nothing was sent", server)
+      }).pipe(
         Effect.provide(Fixture.text({ server: server.origin, "proxy-url": `http://127.0.0.1:${proxy.port}`, ...ca }))
       )
-      assertRefused(error, "nothing was sent", server)
     }))
 
   it.effect("that refuses: nothing was sent, and its password is not shown", () =>

@@ -76,7 +76,7 @@ export const exchange = (
       giveUp("timed out")
     })
 
-    const handler: Dispatcher.DispatchHandler = {
+    dispatch(dispatcher, options, {
       onRequestStart(started) {
         if (isGivenUp) {
           started.abort(new Error("given up"))
@@ -100,20 +100,30 @@ export const exchange = (
         queueMicrotask(() => setImmediate(() => end(Effect.succeed(answer))))
       },
       onResponseError(_, error) {
-        end(Effect.fail({ error, isSent: controller !== undefined }))
+        const broken = { error, isSent: controller !== undefined }
+        // Not from within undici, which is at the answer still where that was too long: whoever goes on may read another one.
+        queueMicrotask(() => end(Effect.fail(broken)))
       }
-    }
-    // What undici's agent for proxies does not take, it throws.
-    try {
-      dispatcher.dispatch(options, handler)
-    } catch (error) {
-      end(Effect.fail({ error: error instanceof Error ? error : new Error(String(error)), isSent: false }))
-    }
+    }, (broken) => end(Effect.fail(broken)))
     return Effect.sync(() => {
       callOff()
       giveUp("interrupted")
     })
   })
+
+/** What undici's agent for proxies does not take, it throws. */
+const dispatch = (
+  dispatcher: Dispatcher,
+  options: Dispatcher.DispatchOptions,
+  handler: Dispatcher.DispatchHandler,
+  onThrown: (broken: Broken) => void
+) => {
+  try {
+    dispatcher.dispatch(options, handler)
+  } catch (error) {
+    onThrown({ error: error instanceof Error ? error : new Error(String(error)), isSent: false })
+  }
+}
 
 /** Watches over an answer that has begun: calls back once nothing was heard for too long, and again if it is still so. */
 export type Listening = (onSilent: () => void) => { readonly heard: () => void; readonly end: () => void }
@@ -162,7 +172,7 @@ export const open = Effect.fnUntraced(function*(
     })
   )
   const head = yield* Effect.callback<Head, Broken>((resume) => {
-    dispatcher.dispatch(options, {
+    dispatch(dispatcher, options, {
       onRequestStart(started) {
         if (isClosed) {
           started.abort(new Error("closed"))
@@ -199,7 +209,7 @@ export const open = Effect.fnUntraced(function*(
         resume(Effect.fail(broken))
         endWith(Effect.fail(broken))
       }
-    })
+    }, (broken) => resume(Effect.fail(broken)))
   })
   const body = Effect.suspend(() =>
     next() ?? Effect.callback<Array.NonEmptyReadonlyArray<Buffer>, Broken | Silent | Cause.Done>((resume) => {

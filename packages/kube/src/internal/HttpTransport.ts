@@ -100,14 +100,14 @@ export const make = Effect.fnUntraced(function*(
 
   /** Notes when something was last heard, and looks there now and then: a deadline for each piece would take longer. */
   const listening = ({ silenceAtMost }: KubeRequest, { clock, fiber }: Attempt): Exchange.Listening => (onSilent) => {
-    if (silenceAtMost === undefined) return { heard: () => {}, end: () => {} }
+    if (silenceAtMost === undefined || !Duration.isFinite(silenceAtMost)) return { heard: () => {}, end: () => {} }
     const silenceAtMostNanos = Duration.toNanosUnsafe(silenceAtMost)
     let heardAtNanos = clock.monotonicTimeNanosUnsafe()
     let isEnded = false
     let callOff = () => {}
     const lookIn = (nanos: bigint) => {
       if (isEnded) return
-      callOff = deadlines(fiber, Duration.nanos(nanos), () => {
+      callOff = deadlines(fiber, Duration.nanos(nanos > aMillisecond ? nanos : aMillisecond), () => {
         const leftNanos = heardAtNanos + silenceAtMostNanos - clock.monotonicTimeNanosUnsafe()
         lookIn(leftNanos > 0n ? leftNanos : silenceAtMostNanos)
         if (leftNanos <= 0n) onSilent()
@@ -219,6 +219,9 @@ interface Attempt {
   /** What it waits for; when time runs out, this tells whether it may have been applied. */
   phase: "start" | "credentials" | "connection" | "answer"
 }
+
+/** The least that every clock counts: after less than that, one may call back at once, and so without end. */
+const aMillisecond = 1_000_000n
 
 const remaining = ({ clock, endsAtNanos }: Attempt): Duration.Duration =>
   Duration.nanos(endsAtNanos - clock.monotonicTimeNanosUnsafe())

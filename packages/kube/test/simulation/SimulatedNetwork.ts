@@ -193,7 +193,7 @@ export const make = ({ clock, dice, onlooker, plan, server, truth, weather }: {
       return Stream.timeoutOrElse(lines, {
         duration: request.silenceAtMost ?? Duration.infinity,
         orElse: () =>
-          Stream.fail(broken(request, true))
+          Stream.fail(timedOut(request, false))
       })
     }))
 
