@@ -32,6 +32,11 @@ describe("the simulation of growth", () => {
     assert.approximately(outcome.bytesPerSecond / outcome.acquisitionsPerSecond / 1_000, kb, kb * 0.25, "kB")
   })
 
+  it("has those take turns who wait longer than they pause", () => {
+    const { requestsPerAcquisition } = run({ clients: 32, thinkMillis: 100, costs: besideClients, lastsMillis: 20_000 })
+    assert.isBelow(requestsPerAcquisition, 3)
+  })
+
   it("takes as long for one alone as its requests do", () => {
     const { acquisitionsPerSecond, requestsPerAcquisition, waitMillis } = run({ holdMillis: 0 })
     assert.approximately(waitMillis.p50, 2.4, (2.4) * 0.1, "an acquisition")

@@ -64,6 +64,22 @@ describe("deadlines", () => {
       assert.deepStrictEqual(over, [[1, 5], [2, 7]])
     }).pipe(Effect.scoped))
 
+  it.effect("are not told once they are called off, be it by one that is told at the same time", () =>
+    Effect.gen(function*() {
+      const { over, pass, set } = yield* watched
+      const setDeadline = yield* Deadlines.make
+      let callOff = () => {}
+      yield* Effect.withFiber((fiber) =>
+        Effect.sync(() => {
+          setDeadline(fiber, Duration.millis(1), () => callOff())
+          callOff = setDeadline(fiber, Duration.millis(1), () => over.push([2, 1]))
+        })
+      )
+      yield* set(3, 1)
+      yield* pass
+      assert.deepStrictEqual(over, [[3, 1]])
+    }).pipe(Effect.scoped))
+
   it.effect("end with their scope", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { KubeAnnotationStore, KubeLock, KubeTransport } from "@kubelock/kube"
+import { KubeAnnotationStore, KubeError, KubeLock, KubeTransport, Unavailable } from "@kubelock/kube"
 import { KubeApiServer } from "@kubelock/testing"
 import { Deferred, Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
@@ -53,6 +53,29 @@ describe("when its layer ends", () => {
       assert.lengthOf(Object.keys(yield* cluster.annotations), 1)
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* cluster.annotations, {})
+    }))
+
+  it.effect("a lock that was lost before is given back all the same when its section has ended", () =>
+    Effect.gen(function*() {
+      const validMillis = 29_000
+      const reason = new Unavailable({ outcomeUnknown: false, message: "connection refused" })
+      const cluster = yield* makeCluster({
+        request: ({ atMillis, method }, answer) =>
+          atMillis === 0 || atMillis > validMillis ? answer : Effect.fail(new KubeError({ method, path: "/", reason }))
+      })
+      const process = yield* cluster.start("p")
+      const lock = yield* process.make()
+      const tidying = Effect.onInterrupt(Effect.never, () => Effect.sleep("1 second"))
+      const fiber = yield* Effect.forkDetach(Effect.flip(lock.withLock(tidying)))
+      yield* TestClock.adjust(validMillis + 300)
+      const ending = yield* Effect.forkChild(process.end)
+      yield* TestClock.adjust("699 millis")
+      assert.isUndefined(ending.pollUnsafe())
+      assert.lengthOf(Object.keys(yield* cluster.annotations), 1)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* cluster.annotations, {})
+      yield* Fiber.join(ending)
+      assert.include((yield* Fiber.join(fiber)).message, "could not be renewed in time")
     }))
 
   it.effect("a lock that somebody goes on working under is left to expire", () =>

@@ -3,7 +3,7 @@ import * as ObjectView from "#internal/ObjectView"
 import * as Waiting from "#internal/Waiting"
 import { assert, describe, it } from "@effect/vitest"
 import { LockName, Ttl } from "@kubelock/core"
-import { Duration, Effect, Fiber, Result } from "effect"
+import { Duration, Effect, Fiber, Random, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { goRecord, key, makeCluster, resource } from "./suites/processes.ts"
 
@@ -56,6 +56,46 @@ describe("who waits until something is seen", () => {
       yield* TestClock.adjust("1 minute")
       assert.lengthOf(looks, 3)
     }).pipe(Effect.scoped))
+
+  it.effect("looks no more where another, who was told of the same change, has interrupted it", () =>
+    Effect.gen(function*() {
+      const view = yield* makeView
+      let looks = 0
+      const isDue = () => true
+      const first = yield* Effect.forkChild(
+        view.until(() => view.latest() === undefined ? { waitAtMost: Duration.minutes(1), isDue } : { found: "first" }),
+        { startImmediately: true }
+      )
+      const second = yield* Effect.forkChild(
+        view.until<never>(() => {
+          looks++
+          return { waitAtMost: Duration.seconds(1), isDue }
+        }),
+        { startImmediately: true }
+      )
+      first.addObserver(() => second.interruptUnsafe())
+      yield* view.follow({ uid: "u", resourceVersion: 1n, annotations: {} })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(looks, 1)
+    }).pipe(Effect.scoped))
+
+  it.effect("looks at the time that was asked for last, though its time was up at once before", () =>
+    Effect.gen(function*() {
+      const view = yield* makeView
+      const looks: Array<readonly [isTimeUp: boolean, atMillis: number]> = []
+      const look = (nowMillis: () => number): ObjectView.Look<never> => (isTimeUp) => {
+        const waitAtMost = Duration.millis(looks.length === 0 ? 0 : 10)
+        looks.push([isTimeUp, nowMillis()])
+        return { waitAtMost, isDue: () => true }
+      }
+      yield* Effect.clockWith((clock) =>
+        Effect.forkChild(view.until(look(() => clock.currentTimeMillisUnsafe())), { startImmediately: true })
+      )
+      yield* TestClock.adjust(4)
+      yield* view.follow({ uid: "u", resourceVersion: 1n, annotations: {} })
+      yield* TestClock.adjust(10)
+      assert.deepStrictEqual(looks, [[false, 0], [true, 0], [false, 4], [true, 14]])
+    }).pipe(Effect.scoped))
 })
 
 describe("the turns of a lock", () => {
@@ -86,4 +126,31 @@ describe("the turns of a lock", () => {
         assert.isFalse(isWaiting())
       }).pipe(Effect.scoped)
   )
+
+  it.effect("are drawn for once after a release, though other annotations change meanwhile", () =>
+    Effect.gen(function*() {
+      const { attempts, store, view } = yield* makeWorld
+      const value = goRecord("other", 0, 3_600_000)
+      yield* store.edit(resource, [{ key, expected: undefined, value }])
+      const draws = [0.5, 0.9]
+      const random = { nextIntUnsafe: () => 0, nextDoubleUnsafe: () => draws.shift() ?? 0.9 }
+      const requests = [{ lock, resource: "configmaps/object", owner: "me", ttl, id: "p-1" }]
+      const fiber = yield* Effect.forkChild(
+        Effect.uninterruptibleMask((restore) => Waiting.acquire({ attempts, view, resource, requests, restore })).pipe(
+          Effect.provideService(Random.Random, random)
+        ),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("1 second")
+      // So that it draws among eight slots.
+      for (let refusals = 0; refusals < 3; refusals++) view.observe(lock, { _tag: "Refused", resourceVersion: -1n })
+      yield* store.edit(resource, [{ key, expected: value, value: undefined }])
+      const { slotMillis } = view.turnsOf(lock, 0n)
+      yield* TestClock.adjust(2 * slotMillis)
+      yield* store.edit(resource, [{ key: "note", expected: undefined, value: "1" }])
+      yield* TestClock.adjust(2 * slotMillis - 1)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.isDefined(fiber.pollUnsafe())
+    }).pipe(Effect.scoped))
 })

@@ -311,6 +311,17 @@ describe("one that stands behind others", () => {
     assert.strictEqual(handover({ ...before, order: ["b"] }, "b").turnsInARow, 2)
   })
 
+  it("waits for all of them, whatever its own turns have said, after four in a row that the first in the list has taken", () => {
+    const turns = ["b", "c", "d", "new", "a"].reduce<ReadonlyArray<Turns.Turns>>(
+      (all, holder) => [...all, handover(all.at(-1)!, holder)],
+      [{ ...idle, order: ["b", "c", "d", "a"] }]
+    )
+    assert.deepStrictEqual(turns.map(({ firstsInARow }) => firstsInARow), [0, 1, 2, 3, 3, 4])
+    const behind = { ...turns.at(-1)!, turnsInARow: 0, order: ["b", "c", "a"] }
+    assert.strictEqual(slots(behind), 2)
+    assert.strictEqual(handover({ ...behind, order: ["b", "c", "a"] }, "c").firstsInARow, 0)
+  })
+
   it("counts its own turn, though it sees it when it waits no longer", () => {
     assert.strictEqual(handover(waiting({ ...idle, turnsInARow: 2 }, false), "a").turnsInARow, 3)
   })

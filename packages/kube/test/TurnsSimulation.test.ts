@@ -132,6 +132,20 @@ describe("a process with something the matter with it", () => {
     assert.isAtMost(far.longestWaits[0]!, 16 * 8)
   })
 
+  it("disturbs nobody's turn if it pauses now and then", () => {
+    for (const [size, thinksMillisAtMost] of [[8, 150], [16, 300], [32, 600]] as const) {
+      const processes = crowd(size, { thinksMillisAtMost })
+      const outcome = run(`1 of ${size} pauses`, { processes, warmUp: 500 })
+      assert.isAtMost(Math.max(...outcome.longestWaits), 3 * size)
+      assert.isAtMost(outcome.requestsPerAcquisition, 2.2)
+      assert.isAtLeast(jain(others(1, outcome)), 0.99)
+    }
+    const pausing = Array.from({ length: 8 }, () => ({ thinksMillisAtMost: 600 }))
+    const many = run("8 of 32 pause", { processes: crowd(32, ...pausing), warmUp: 500 })
+    assert.isAtMost(many.requestsPerAcquisition, 4)
+    assert.isAtLeast(jain(others(8, many)), 0.99)
+  })
+
   it("is served if it polls as a Go program does, and disturbs nobody's turn", () => {
     const processes = crowd(8, { pollsEveryMillis: 10 })
     const saturated = run("1 of 8 polls", { processes })

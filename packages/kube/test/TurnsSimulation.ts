@@ -25,6 +25,8 @@ export interface Process {
   readonly pollsEveryMillis?: number
   /** It ends after each acquisition, and another takes its place, which tries first and watches once it is refused. */
   readonly servesOnce?: boolean
+  /** What lies between two of its acquisitions is drawn up to here, whatever the others do. */
+  readonly thinksMillisAtMost?: number
 }
 
 export interface Options {
@@ -172,7 +174,7 @@ export const simulate = (options: Options): Outcome => {
   }
 
   const think = (index: number, wait: () => void) =>
-    agenda.after(random() * thinkMillisAtMost(served.length), () => {
+    agenda.after(random() * (processes[index]!.thinksMillisAtMost ?? thinkMillisAtMost(served.length)), () => {
       waitingSince.set(index, served.length)
       wait()
     })

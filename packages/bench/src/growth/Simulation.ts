@@ -151,14 +151,12 @@ export const simulate = (options: Options): Outcome => {
   const stateOf = ({ acquisition, holder }: Lock): Turns.Holder | undefined =>
     holder === undefined ? undefined : { owner: holder.name, id: `${holder.name}-${acquisition}` }
 
+  const observe = (client: Client, event: Turns.Event) => {
+    if (client.turns !== undefined) client.turns = Turns.observe(client.turns, event)
+  }
+
   const see = (client: Client, version: number, record: Turns.Holder | undefined) => {
-    if (client.turns === undefined) return
-    client.turns = Turns.observe(client.turns, {
-      _tag: "Seen",
-      resourceVersion: BigInt(version),
-      record,
-      nowMillis: agenda.nowMillis()
-    })
+    observe(client, { _tag: "Seen", resourceVersion: BigInt(version), record, nowMillis: agenda.nowMillis() })
     planTry(client)
   }
 
@@ -233,15 +231,12 @@ export const simulate = (options: Options): Outcome => {
     )
   }
 
-  const answered = (client: Client, sentMillis: number) => {
-    if (client.turns === undefined) return
-    const roundTripMillis = agenda.nowMillis() - sentMillis
-    client.turns = Turns.observe(client.turns, { _tag: "Answered", roundTripMillis })
-  }
+  const answered = (client: Client, sentMillis: number) =>
+    observe(client, { _tag: "Answered", roundTripMillis: agenda.nowMillis() - sentMillis })
 
   const refuse = (client: Client, decidedOn: bigint) => {
     if (client.turns !== undefined) {
-      client.turns = Turns.observe(client.turns, { _tag: "Refused", resourceVersion: decidedOn })
+      observe(client, { _tag: "Refused", resourceVersion: decidedOn })
       planTry(client)
       return
     }
@@ -252,6 +247,7 @@ export const simulate = (options: Options): Outcome => {
         const { lock } = client
         lock.object.watchers.push(client)
         client.turns = Turns.make(client.name)
+        observe(client, { _tag: "Waiting", isWaiting: true })
         const { version } = lock.object
         const state = stateOf(lock)
         agenda.plan(agenda.nowMillis() + way(), () => see(client, version, state))
@@ -262,6 +258,7 @@ export const simulate = (options: Options): Outcome => {
     const { lock } = client
     const now = agenda.nowMillis()
     client.isWaiting = false
+    observe(client, { _tag: "Waiting", isWaiting: false })
     client.plan++
     if (isCounted()) {
       counts.acquisitions++
@@ -297,6 +294,7 @@ export const simulate = (options: Options): Outcome => {
 
   const ask = (client: Client) => {
     client.isWaiting = true
+    observe(client, { _tag: "Waiting", isWaiting: true })
     client.askedAtMillis = agenda.nowMillis()
     if (client.turns === undefined) take(client)
     else planTry(client)

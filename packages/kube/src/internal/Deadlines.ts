@@ -14,6 +14,7 @@ export type Deadlines = (
 interface Deadline {
   readonly atNanos: bigint
   readonly onOver: () => void
+  isCalledOff: boolean
 }
 
 /** Who looks after the deadlines by one clock. */
@@ -47,7 +48,8 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
         for (const deadline of over) deadlines.delete(deadline)
         if (deadlines.size > 0) keep(clock, deadlines, fiber)
         else keepers.delete(clock)
-        for (const { onOver } of over) onOver()
+        // By one of those before it, perhaps.
+        for (const deadline of over) if (!deadline.isCalledOff) deadline.onOver()
       })
     )
     const keeper: Keeper = {
@@ -75,7 +77,8 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
     // Nor is there anything to wait for then: connections end with the scope too.
     if (isClosed) return () => {}
     const clock = fiber.getRef(Clock.Clock)
-    const deadline = { atNanos: clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(atMost), onOver }
+    const atNanos = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(atMost)
+    const deadline: Deadline = { atNanos, onOver, isCalledOff: false }
     const keeper = keepers.get(clock)
     const deadlines = keeper?.deadlines ?? new Set()
     deadlines.add(deadline)
@@ -84,6 +87,7 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
       keep(clock, deadlines, fiber)
     }
     return () => {
+      deadline.isCalledOff = true
       deadlines.delete(deadline)
       if (deadlines.size > 0 || isToStop) return
       isToStop = true

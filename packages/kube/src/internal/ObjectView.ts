@@ -108,9 +108,9 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
       if (latest !== undefined && resourceVersionOf(change) <= resourceVersionOf(latest)) return
       latest = change
       for (const turns of kept.values()) seeTurns(turns, change, nowNanos)
-      // Copies: who is told may ask to be told again, at once.
+      // Copies: who is told may ask to be told again, at once, and may have others told no more.
       for (const callback of Array.from(callbacks)) callback()
-      for (const watcher of Array.from(watchers)) watcher.changed()
+      for (const watcher of Array.from(watchers)) if (watchers.has(watcher)) watcher.changed()
     })
 
   const endWith = (error: KubeError) =>
@@ -188,11 +188,13 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
         Effect.callback<A, KubeError>((resume) => {
           let callOff = () => {}
           let isDue = () => true
+          let looks = 0
           const end = () => {
             callOff()
             remove(watcher)
           }
           const lookNow = (isTimeUp: boolean) => {
+            const number = ++looks
             const sight = look(isTimeUp)
             if ("found" in sight) {
               end()
@@ -200,8 +202,9 @@ export const make = Effect.fnUntraced(function*({ attempts, process, resource, s
             }
             isDue = sight.isDue
             const callOffBefore = callOff
-            callOff = () => {}
-            callOff = deadlines(fiber, sight.waitAtMost, () => lookNow(true))
+            const callOffThis = deadlines(fiber, sight.waitAtMost, () => lookNow(true))
+            // Where no time was left, it has looked again.
+            if (number === looks) callOff = callOffThis
             callOffBefore()
           }
           const watcher: Watcher = {

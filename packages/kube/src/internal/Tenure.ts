@@ -124,7 +124,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
   const found = Deferred.makeUnsafe<LossReason>()
   /** Nobody works under it any more. */
   const left = Deferred.makeUnsafe<void>()
-  // Until it is over: while there is somebody to renew it, and to notice that it is lost.
+  // Until it is over, and its record is no more to be removed: with the layer at the latest.
   const keeping = yield* Scope.fork(scope)
   // Who has waited for longer than the layer lives has not begun to work under it.
   if (keeping.state._tag === "Closed") Deferred.doneUnsafe(left, Effect.void)
@@ -143,6 +143,8 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     loss ??= error
     return error
   }
+
+  const isNotRenewed = () => over !== undefined && over !== "released" && over.reason._tag === "NotRenewed"
 
   const whyOver = () => over === "released" ? lostFor(new Released()) : over
 
@@ -298,12 +300,6 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     Effect.withSpan("KubeLock.release", { attributes }, Attributes.withoutStack)
   )
 
-  // Nobody else may have a lock yet that was not renewed, and nobody has to wait until it expires. Not while somebody still works under it: to
-  // end in is what the margin is for. And whoever has lost it waits for no server that does not answer; only the end of the layer does.
-  const removeAfterwards = Effect.suspend(() =>
-    Effect.forkIn(withinHold(remove), scope, { startImmediately: true, uninterruptible: true })
-  )
-
   // Whoever is told may end the layer, and everybody in it, at once.
   const lostWith = (reason: LossReason) =>
     Effect.gen(function*() {
@@ -322,15 +318,16 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
         : Option.some(notRenewed())
       if (Option.isNone(reason)) continue
       yield* lostWith(reason.value)
-      yield* Scope.close(keeping, Exit.void)
+      if (reason.value._tag !== "NotRenewed") yield* Scope.close(keeping, Exit.void)
       return
     }
   })
 
-  // It is still valid: whoever works under it is given time to end before another may have it.
+  // Nobody else may have it yet, be it valid or not renewed, and nobody has to wait until it expires. But whoever works under it is given time
+  // to end before another has it: that is what the margin is for.
   const abandon = Effect.gen(function*() {
-    if (over !== undefined) return
-    yield* lostWith(new LayerEnded())
+    if (over === undefined) yield* lostWith(new LayerEnded())
+    else if (!isNotRenewed()) return
     const isLeft = yield* Effect.timeoutOption(Deferred.await(left), terms.requestTimeout)
     if (Option.isSome(isLeft)) yield* withinHold(remove)
   })
@@ -377,8 +374,12 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     write,
     release: Effect.suspend(() => {
       if (!Deferred.doneUnsafe(left, Effect.void)) return Effect.void
-      if (over === "released") return Effect.void
-      if (over !== undefined) return over.reason._tag === "NotRenewed" ? Effect.asVoid(removeAfterwards) : Effect.void
+      // Whoever has lost it waits for no server that does not answer; only the end of the layer does, which may have come before.
+      if (isNotRenewed()) {
+        const closing = Scope.close(keeping, Exit.void)
+        return Effect.asVoid(Effect.forkIn(closing, scope, { startImmediately: true, uninterruptible: true }))
+      }
+      if (over !== undefined) return Effect.void
       endWith("released")
       guarding?.interruptUnsafe()
       return Effect.andThen(Scope.close(keeping, Exit.void), remove)

@@ -164,9 +164,11 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
    * woken up is only who has something to do.
    */
   const lookWith = (clock: Clock.Clock, draw: () => number): Look<Step> => {
-    /** What was seen when it began to wait for its turn. */
-    let inTurnAfter: ObjectMetadata | undefined
+    /** Whether it has waited for its turn since it last looked. */
+    let isForTurn = false
     return (isTimeUp) => {
+      const isTurn = isTimeUp && isForTurn
+      isForTurn = false
       const latest = view.latest()
       // Where nothing is known, the locks are taken for free.
       if (view.following() === "not" || latest === undefined) return { found: tryOnce(undefined) }
@@ -209,8 +211,8 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
         return wait(isOwn ? Duration.min(patience, untilOver) : untilOver)
       }
 
-      // Less than any clock can count may be left of a slot.
-      if (isTimeUp && inTurnAfter === object) return { found: tryOnce(object) }
+      // Less than any clock can count may be left of a slot; and a second draw, where other annotations have changed, would mostly be a later one.
+      if (isTurn) return { found: tryOnce(object) }
       const nowMillis = Number(monotonicNanos) / 1e6
       const random = draw()
       const tryAtMillis = requests.map(({ lock }, index) => {
@@ -221,7 +223,7 @@ export const acquire = Effect.fnUntraced(function*({ attempts, requests, resourc
       const inMillis = Math.max(...tryAtMillis) - nowMillis
       if (inMillis === Infinity) return { found: tryByReading }
       if (inMillis <= 0) return { found: tryOnce(object) }
-      inTurnAfter = object
+      isForTurn = true
       return wait(Duration.millis(inMillis))
     }
   }
