@@ -36,6 +36,7 @@ describe("docs/PERFORMANCE.md", () => {
     }
     const small = (row: string, column: string) => cell("pairs-small", row, column)
     const [bare, ours, go] = ["the same two PATCHes, bare", "ours: acquire, release", "giantswarm/kubelock, unlimited"]
+    const layout = (processes: string, column: string) => cell("growth-layout", processes, column)
     const succeed = cell("busy", go, "attempts that succeed")
     const row = "8 processes that think 0–200 ms: acquisitions/s / those of everyone at once"
     const thinking = cell("handover-ratios", row, "Ratio")
@@ -57,7 +58,23 @@ describe("docs/PERFORMANCE.md", () => {
         `the bare loop is only ${(small(go, "mean ms") / small(bare, "mean ms")).toFixed(1)} times as fast`,
         `costs ${Math.round(100 * (1 - thinking))} % of the acquisitions`,
         `takes ${handoverMicros.join(" to ")} µs of the processor`,
-        `takes ${Math.round(cell("pairs-large", ours, "mean ms") / small(ours, "mean ms"))} times as long`
+        `takes ${Math.round(cell("pairs-large", ours, "mean ms") / small(ours, "mean ms"))} times as long`,
+        `${layout("1,000", "one object")} a second have their turn where one object carries all locks, ${
+          layout("1,000", "16 objects")
+        } with sixteen objects, and ${layout("1,000", "an object each")}, as many`,
+        `of ten thousand ${layout("10,000", "an object each").toLocaleString("en")}, and there`,
+        `a lock each take ${
+          cell("growth-held", "1,000", "server busy")
+        } % of such a server for their renewals, ten thousand ${cell("growth-held", "10,000", "server busy")} %`,
+        `at 100 it takes ${
+          Math.round(cell("growth-contended", "100", "requests each"))
+        } requests, and at 320 the server is busy to ${cell("growth-contended", "320", "server busy")} %`,
+        `sixteen objects do ${
+          Math.round(
+            cell("growth-crowds", "8", "16 locks, an object each") /
+              cell("growth-crowds", "8", "16 locks on one object")
+          )
+        } times as much as one`
       ]
     ) assert.include(words, said)
   })
