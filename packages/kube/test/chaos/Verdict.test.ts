@@ -243,6 +243,8 @@ describe("a history under fire", () => {
       "a record in place of its successor, which has expired",
       history(
         taken,
+        entry,
+        exit,
         observed(7_001, 22n, "b0"),
         observed(9_010, 23n, "a1"),
         observed(9_020, 24n)

@@ -49,7 +49,7 @@ export type Rule =
   | "RefusedButMade"
   /** A record was replaced before it had expired. */
   | "ReplacedWhileHeld"
-  /** A record was replaced by one that had been succeeded before. */
+  /** A record was replaced by one under which a section had been before. Whoever has not known that they had a lock takes it once more. */
   | "Resurrected"
   /** A lock is still held after everything has ended. */
   | "LeftOver"
@@ -174,7 +174,8 @@ export const judge = (events: ReadonlyArray<Event>): Verdict => {
   const gaps: Array<readonly [after: bigint, before: bigint]> = []
   const writtenAt = new Map<bigint, string>()
   const everWritten = new Set<string>()
-  const everRecorded = new Set<string>()
+  const everHeld = new Set<string>()
+  const succeeded = new Set<string>()
   const claims: Array<readonly [line: number, claim: Of<"Wrote">]> = []
 
   const isLow = ({ acquisition, token }: { readonly acquisition: string; readonly token: bigint }) =>
@@ -232,6 +233,7 @@ export const judge = (events: ReadonlyArray<Event>): Verdict => {
     met(section, accepted)
     if (!accepted) return
     count.sections++
+    everHeld.add(acquisition)
     for (const other of open.values()) {
       if (!isExcused(other)) violated("Overlap", `${name} has entered while ${other.name} was inside`)
     }
@@ -267,7 +269,10 @@ export const judge = (events: ReadonlyArray<Event>): Verdict => {
       if (before.record.createdAtNanos + before.record.ttlNanos >= now.record.createdAtNanos) {
         violated("ReplacedWhileHeld", told)
       }
-      if (everRecorded.has(now.record.acquisition)) violated("Resurrected", told)
+      if (succeeded.has(now.record.acquisition)) violated("Resurrected", told)
+    }
+    if (before.record !== undefined && now.record?.acquisition !== before.record.acquisition) {
+      if (everHeld.has(before.record.acquisition)) succeeded.add(before.record.acquisition)
     }
     if (now.written === undefined || now.written === before.written) return
     const writer = now.written.split(" ")[0]
@@ -296,7 +301,6 @@ export const judge = (events: ReadonlyArray<Event>): Verdict => {
       writtenAt.set(resourceVersion, written)
     }
     if (record !== undefined) {
-      everRecorded.add(record.acquisition)
       taken(record.acquisition, atMicros)
     }
     version = now
