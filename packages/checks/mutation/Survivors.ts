@@ -132,6 +132,12 @@ const kube: ReadonlyArray<Explanation> = [
     because: "nobody releases no lock: who asks for none is answered before"
   },
   {
+    file: "packages/kube/src/Turns.ts",
+    line: "const wasPassedBy = rank >= 0 && rank < order.indexOf(holder)",
+    change: "rank < order.indexOf(holder) → rank <= order.indexOf(holder)",
+    because: "the two are equal where the holder is this process, which is asked for before"
+  },
+  {
     file: "packages/kube/src/internal/Tasks.ts",
     line: "return leftNanos > 0n ? leftNanos : 0n",
     change: "leftNanos > 0n → leftNanos >= 0n",
