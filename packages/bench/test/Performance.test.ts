@@ -47,6 +47,10 @@ describe("docs/PERFORMANCE.md", () => {
       )
       return Math.round(Number(row?.[columns.indexOf("CPU ms each")]) * 1_000)
     })
+    // "Cost nothing" is said of them, and "two" of the requests.
+    const withoutTurns = "8 processes that think 0–200 ms: acquisitions/s / those of this library without turns"
+    assert.isAtLeast(cell("handover-ratios", withoutTurns, "Ratio"), 0.98)
+    assert.strictEqual(Math.round(10 * cell("handover", "32 processes: this library", "Requests each")), 20)
     const words = text.replaceAll(/\n */g, " ")
     for (
       const said of [

@@ -24,8 +24,8 @@
  * A layer is a value that a program builds once, however often it is provided. For the locks of a second cluster in one program,
  * wrap its layers in `Layer.fresh`.
  *
- * Over a `KubeTransport` of your own that does not heed `silenceAtMost`, a watch whose connection is dead is never replaced: who waits for a
- * lock then learns of no release.
+ * Over a `KubeTransport` of your own that does not heed `silenceAtMost`, a watch whose connection is dead is never replaced: who waits
+ * for a lock then learns of no release.
  *
  * **Example** (A lock on the cluster of the default kubeconfig)
  *

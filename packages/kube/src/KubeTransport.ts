@@ -65,8 +65,8 @@ export interface KubeRequest {
   /** What is sent, as text. Default: nothing. */
   readonly body?: string
   /**
-   * Of a stream: for how long, as a `Duration`, nothing may come while somebody reads, before it fails with `Timeout`. For answers of which
-   * it is known how often something comes; a transport of your own should heed it too. Default: no limit.
+   * Of a stream: for how long, as a `Duration`, nothing may come while somebody reads, before it fails with `Timeout`. For answers of
+   * which it is known how often something comes; a transport of your own should heed it too. Default: no limit.
    */
   readonly silenceAtMost?: Duration.Duration
 }
@@ -174,8 +174,8 @@ export class KubeTransport extends Context.Service<KubeTransport, {
    * Sends the request and reads the answer line by line for as long as it lasts, as a watch's. Any status other than 2xx, a
    * connection that breaks and a line of more than 8 MiB are failures: `KubeError`.
    *
-   * Once the answer has begun, silence is limited by the request's `silenceAtMost` alone. The connection is closed when the stream ends, whatever ends it;
-   * while nobody takes lines, nothing more is read from it.
+   * Once the answer has begun, silence is limited by the request's `silenceAtMost` alone. The connection is closed when the stream
+   * ends, whatever ends it; while nobody takes lines, nothing more is read from it.
    */
   readonly stream: (request: KubeRequest) => Stream.Stream<string, KubeError>
 }>()("@kubelock/kube/KubeTransport") {

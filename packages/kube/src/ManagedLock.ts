@@ -5,8 +5,8 @@
  *
  * `KubeLock.make` makes one, without a request. Every option has a default, and the options are checked against each other there.
  *
- * - Waiting: least recently served first among the processes that use this library; in order within a process. Nothing is
- *   written while waiting.
+ * - Waiting: least recently served first among the processes that use this library, and whoever is quickest where few want the
+ *   lock; in order within a process. Nothing is written while waiting.
  * - Holding: the record is renewed every `renewEvery`, and the object watched. As soon as the lock is or may be lost, the section
  *   is interrupted.
  * - Releasing: one request, tried again for at most `requestTimeout`, so bounded by twice that.

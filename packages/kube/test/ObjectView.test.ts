@@ -3,7 +3,7 @@ import * as ObjectView from "#internal/ObjectView"
 import * as Waiting from "#internal/Waiting"
 import { assert, describe, it } from "@effect/vitest"
 import { LockName, Ttl } from "@kubelock/core"
-import { Duration, Effect, Fiber, Random, Result } from "effect"
+import { Clock, Duration, Effect, Fiber, Random, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { goRecord, key, makeCluster, resource } from "./suites/processes.ts"
 
@@ -35,18 +35,27 @@ describe("who waits until something is seen", () => {
       }).pipe(Effect.scoped)
   )
 
+  /** Waits and finds nothing. What it answers grows with each look. */
+  const waitWith = Effect.fnUntraced(function*(
+    view: ObjectView.ObjectView,
+    waitMillisOf: (look: number) => number,
+    isDueAfter: (latest: ReturnType<ObjectView.ObjectView["latest"]>) => boolean
+  ) {
+    const clock = yield* Clock.Clock
+    const looks: Array<readonly [isTimeUp: boolean, atMillis: number]> = []
+    const look: ObjectView.Look<never> = (isTimeUp) => {
+      const latest = view.latest()
+      const waitAtMost = Duration.millis(waitMillisOf(looks.length))
+      looks.push([isTimeUp, clock.currentTimeMillisUnsafe()])
+      return { waitAtMost, isDue: () => isDueAfter(latest) }
+    }
+    return { fiber: yield* Effect.forkChild(view.until(look), { startImmediately: true }), looks }
+  })
+
   it.effect("looks at each change after which it is due, and at the time that was asked for last; then no more", () =>
     Effect.gen(function*() {
       const view = yield* makeView
-      const looks: Array<readonly [isTimeUp: boolean, atMillis: number]> = []
-      const look = (nowMillis: () => number): ObjectView.Look<never> => (isTimeUp) => {
-        looks.push([isTimeUp, nowMillis()])
-        const latest = view.latest()
-        return { waitAtMost: Duration.millis(10), isDue: () => view.latest() !== latest }
-      }
-      const fiber = yield* Effect.clockWith((clock) =>
-        Effect.forkChild(view.until(look(() => clock.currentTimeMillisUnsafe())), { startImmediately: true })
-      )
+      const { fiber, looks } = yield* waitWith(view, () => 10, (latest) => view.latest() !== latest)
       yield* TestClock.adjust(4)
       yield* view.follow({ uid: "u", resourceVersion: 1n, annotations: {} })
       yield* TestClock.adjust(16)
@@ -82,15 +91,7 @@ describe("who waits until something is seen", () => {
   it.effect("looks at the time that was asked for last, though its time was up at once before", () =>
     Effect.gen(function*() {
       const view = yield* makeView
-      const looks: Array<readonly [isTimeUp: boolean, atMillis: number]> = []
-      const look = (nowMillis: () => number): ObjectView.Look<never> => (isTimeUp) => {
-        const waitAtMost = Duration.millis(looks.length === 0 ? 0 : 10)
-        looks.push([isTimeUp, nowMillis()])
-        return { waitAtMost, isDue: () => true }
-      }
-      yield* Effect.clockWith((clock) =>
-        Effect.forkChild(view.until(look(() => clock.currentTimeMillisUnsafe())), { startImmediately: true })
-      )
+      const { looks } = yield* waitWith(view, (look) => look === 0 ? 0 : 10, () => true)
       yield* TestClock.adjust(4)
       yield* view.follow({ uid: "u", resourceVersion: 1n, annotations: {} })
       yield* TestClock.adjust(10)

@@ -1,10 +1,10 @@
 /**
- * Loaded before a worker: managed locks of whoever sets this symbol try as soon as they see their lock free. Nothing in the library asks for
- * that, so its module for turns is replaced.
+ * Loaded before a worker: where `globalThis` has this symbol as true, managed locks try as soon as they are seen free. Nothing in the library asks
+ * for that, so its module for turns is replaced.
  */
 import { registerHooks } from "node:module"
 
-const isTurnless = Symbol.for("@kubelock/bench/isTurnless")
+export const isTurnless = Symbol.for("@kubelock/bench/isTurnless")
 
 const own = "?own"
 

@@ -16,6 +16,7 @@ import * as Worker from "../contenders/Worker.ts"
 import * as AtOnce from "./AtOnce.ts"
 import { type Contend, Order, Settings, type Watch, type Watched, type Write, type Written } from "./Message.ts"
 import * as Recording from "./Recording.ts"
+import { isTurnless } from "./turnless.ts"
 
 const refOf = (name: string) => ResourceRef.configMap({ namespace: "default", name })
 
@@ -49,9 +50,6 @@ const noted = (transport: KubeTransport["Service"], recording: Recording.Recordi
 type WithLock = (
   section: (acquisition: unknown) => Effect.Effect<void>
 ) => Effect.Effect<void, LockLost | NotAcquired | AnnotationEdit.EditRefused>
-
-/** Where `turnless.ts` looks. */
-const isTurnless = Symbol.for("@kubelock/bench/isTurnless")
 
 const withLockBy = Effect.fnUntraced(function*({ configMap, contender, strategy }: typeof Contend.Type) {
   const resource = refOf(configMap)

@@ -375,10 +375,7 @@ export const make = Effect.fnUntraced(function*({ afterWrite, attempts, renewals
     release: Effect.suspend(() => {
       if (!Deferred.doneUnsafe(left, Effect.void)) return Effect.void
       // Whoever has lost it waits for no server that does not answer; only the end of the layer does, which may have come before.
-      if (isNotRenewed()) {
-        const closing = Scope.close(keeping, Exit.void)
-        return Effect.asVoid(Effect.forkIn(closing, scope, { startImmediately: true, uninterruptible: true }))
-      }
+      if (isNotRenewed()) return Effect.asVoid(Effect.forkIn(Scope.close(keeping, Exit.void), scope))
       if (over !== undefined) return Effect.void
       endWith("released")
       guarding?.interruptUnsafe()

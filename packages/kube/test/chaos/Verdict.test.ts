@@ -341,6 +341,10 @@ describe("a history under fire", () => {
       history(taken, observed(5_060, 22n, "b0", { uid: "v" }), observed(5_070, 23n, undefined, { uid: "v" }))
     ],
     [
+      "who has not known that they had a lock may take it once more",
+      history(taken, observed(7_001, 22n, "b0"), observed(9_010, 23n, "a1"), observed(9_020, 24n))
+    ],
+    [
       "what was written while nobody watched may have been made",
       history(...second, at(6_040, { _tag: "Missed" }), wrote(6_050, "b1 30 1", "Made", [200], 40n))
     ],
