@@ -43,7 +43,7 @@
  */
 import { AnnotationEdit, GoJson } from "@kubelock/core"
 import { Clock, Context, Duration, Effect, Layer, Result } from "effect"
-import { AnnotationStore, type JsonPatchOperation, type ObjectMetadata } from "./AnnotationStore.ts"
+import { AnnotationStore, type ObjectMetadata } from "./AnnotationStore.ts"
 import * as ClockOffset from "./ClockOffset.ts"
 import * as Answers from "./internal/Answers.ts"
 import * as BoundedMap from "./internal/BoundedMap.ts"
@@ -60,18 +60,14 @@ const fieldManager = "kubelock"
 
 const accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
-const getRequest = (ref: ResourceRef.ResourceRef): KubeRequest => ({
-  method: "GET",
-  path: ResourceRef.toPath(ref),
-  headers: { accept }
-})
+const getRequest = (path: string): KubeRequest => ({ method: "GET", path, headers: { accept } })
 
-const patchRequest = (ref: ResourceRef.ResourceRef, patch: ReadonlyArray<JsonPatchOperation>): KubeRequest => ({
+const patchRequest = (path: string, patch: ReadonlyArray<string>): KubeRequest => ({
   method: "PATCH",
-  path: ResourceRef.toPath(ref),
+  path,
   query: { fieldManager },
   headers: { accept, "content-type": "application/json-patch+json" },
-  body: GoJson.stringify(patch)
+  body: `[${patch.join(",")}]`
 })
 
 const watchRequest = (ref: ResourceRef.ResourceRef, from: bigint): KubeRequest => ({
@@ -105,28 +101,32 @@ const annotationsPath = "/metadata/annotations"
 
 const pointer = (key: string): string => `${annotationsPath}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`
 
-/** The patch for an object that has annotations. */
-const patchOf = (edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>): ReadonlyArray<JsonPatchOperation> => [
-  ...edits.map(({ expected, key }): JsonPatchOperation => ({
-    op: "test",
-    path: pointer(key),
-    value: expected ?? null
-  })),
-  ...edits.flatMap(({ expected, key, value }): ReadonlyArray<JsonPatchOperation> => {
-    if (value !== undefined) return [{ op: expected === undefined ? "add" : "replace", path: pointer(key), value }]
-    return expected === undefined ? [] : [{ op: "remove", path: pointer(key) }]
-  })
-]
+const textOf = (value: string | undefined): string => value === undefined ? "null" : GoJson.stringify(value)
 
-/** The patch for an object that has none. */
-const patchOfNone = (edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>): ReadonlyArray<JsonPatchOperation> => [
-  { op: "test", path: annotationsPath, value: null },
-  {
-    op: "add",
-    path: annotationsPath,
-    value: Object.fromEntries(edits.flatMap(({ key, value }) => (value === undefined ? [] : [[key, value]])))
+/** The operations for an object that has annotations, each as its text: to write whole objects takes twice as long. */
+const patchOf = (edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>): ReadonlyArray<string> => {
+  const tests: Array<string> = []
+  const changes: Array<string> = []
+  for (const { expected, key, value } of edits) {
+    const path = GoJson.stringify(pointer(key))
+    tests.push(`{"op":"test","path":${path},"value":${textOf(expected)}}`)
+    if (value !== undefined) {
+      changes.push(`{"op":"${expected === undefined ? "add" : "replace"}","path":${path},"value":${textOf(value)}}`)
+    } else if (expected !== undefined) changes.push(`{"op":"remove","path":${path}}`)
   }
-]
+  return [...tests, ...changes]
+}
+
+/** Those for an object that has none. */
+const patchOfNone = (edits: ReadonlyArray<AnnotationEdit.AnnotationEdit>): ReadonlyArray<string> => {
+  const members = edits.flatMap(({ key, value }) =>
+    value === undefined ? [] : [`${GoJson.stringify(key)}:${GoJson.stringify(value)}`]
+  )
+  return [
+    `{"op":"test","path":"${annotationsPath}","value":null}`,
+    `{"op":"add","path":"${annotationsPath}","value":{${members.join(",")}}}`
+  ]
+}
 
 /** The annotation store of the cluster that the transport leads to. @category layers @since 0.1.0 */
 export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.effect(
@@ -136,8 +136,8 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
     let knownOffset: ClockOffset.ClockOffset | undefined
     const lastSeen = BoundedMap.make<{ readonly resourceVersion: bigint; readonly keys: ReadonlyArray<string> }>(1_024)
 
-    const remember = (ref: ResourceRef.ResourceRef, { annotations, resourceVersion }: ObjectMetadata) =>
-      lastSeen.set(ResourceRef.toPath(ref), { resourceVersion, keys: Object.keys(annotations) })
+    const remember = (path: string, { annotations, resourceVersion }: ObjectMetadata) =>
+      lastSeen.set(path, { resourceVersion, keys: Object.keys(annotations) })
 
     const hearClock = (sample: ClockOffset.Sample, context: Context.Context<never>) => {
       knownOffset = ClockOffset.observe(knownOffset, sample)
@@ -157,17 +157,18 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
         })
       })
 
-    const send = (ref: ResourceRef.ResourceRef, request: KubeRequest): Effect.Effect<ObjectMetadata, KubeError> =>
+    const send = (request: KubeRequest): Effect.Effect<ObjectMetadata, KubeError> =>
       answerTo(request, (request, body) =>
         Result.map(Answers.readObject(request, body), (object) => {
-          remember(ref, object)
+          remember(request.path, object)
           return object
         }))
 
     // A watch may lag behind the answers to our own requests.
     const rememberIfNewer = (ref: ResourceRef.ResourceRef, object: ObjectMetadata | undefined) => {
-      const before = lastSeen.get(ResourceRef.toPath(ref))?.resourceVersion ?? 0n
-      if (object !== undefined && object.resourceVersion > before) remember(ref, object)
+      const path = ResourceRef.toPath(ref)
+      const before = lastSeen.get(path)?.resourceVersion ?? 0n
+      if (object !== undefined && object.resourceVersion > before) remember(path, object)
     }
 
     const sourceOf = (ref: ResourceRef.ResourceRef): Following.Source => {
@@ -189,16 +190,20 @@ export const layer: Layer.Layer<AnnotationStore, never, KubeTransport> = Layer.e
     }
 
     return AnnotationStore.of({
-      get: (ref) => send(ref, getRequest(ref)),
+      get: (ref) => Effect.suspend(() => send(getRequest(ResourceRef.toPath(ref)))),
       edit: (ref, edits, operations = []) =>
         Effect.suspend(() => {
-          const seen = lastSeen.get(ResourceRef.toPath(ref))
+          const path = ResourceRef.toPath(ref)
+          const seen = lastSeen.get(path)
           // Where the edits are right in what they expect to be absent, nothing is left: a lock that was seen held may have been
           // the only annotation.
           const hasNone = edits.length > 0 && edits.every(({ expected }) => expected === undefined) &&
             seen !== undefined && seen.keys.every((key) => edits.some((edit) => edit.key === key))
-          const patch = [...(hasNone ? patchOfNone(edits) : patchOf(edits)), ...JsonPatch.wellFormed(operations)]
-          return Effect.mapError(send(ref, patchRequest(ref, patch)), (error) =>
+          const patch = [
+            ...(hasNone ? patchOfNone(edits) : patchOf(edits)),
+            ...JsonPatch.wellFormed(operations).map(GoJson.stringify)
+          ]
+          return Effect.mapError(send(patchRequest(path, patch)), (error) =>
             isRefusal(error)
               ? new AnnotationEdit.EditRefused({
                 keys: edits.map(({ key }) => key),

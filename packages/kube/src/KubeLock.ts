@@ -61,6 +61,7 @@ import * as Given from "./internal/Given.ts"
 import * as Holding from "./internal/Holding.ts"
 import * as Settings from "./internal/Settings.ts"
 import { believedOf, requestOf } from "./internal/Tasks.ts"
+import * as Tracing from "./internal/Tracing.ts"
 import type { KubeError } from "./KubeError.ts"
 import type { AcquireAllOptions, AcquireOptions, Lease, LockInfo, LockTarget, OwnerTarget } from "./Lease.ts"
 import type { ManagedLock, ManagedLockOptions, ManagedLocks } from "./ManagedLock.ts"
@@ -292,20 +293,20 @@ const make = Effect.gen(function*() {
     spanName: string,
     wantedOf: (identity: Identity) => Result.Result<Wanted, InvalidConfig>
   ): Effect.Effect<ReadonlyArray<Lease>, AlreadyExists | OwnerMismatch | Refused> =>
-    Effect.flatMap(Identity, (identity) => {
+    Identity.use((identity) => {
       const wanted = wantedOf(identity)
-      if (Result.isFailure(wanted)) return spanned(spanName, {}, () => Effect.fail(wanted.failure))
+      if (Result.isFailure(wanted)) return spanned(spanName, () => ({}), () => Effect.fail(wanted.failure))
       const { locks, owner, resource, ttl } = wanted.success
-      if (locks.length === 0) return spanned(spanName, {}, () => Effect.succeed([]))
+      if (locks.length === 0) return spanned(spanName, () => ({}), () => Effect.succeed([]))
       return spanned(
         spanName,
-        Attributes.ofLocks(locks.map((name) => ({ resource, name, owner }))),
+        () => Attributes.ofLocks(locks.map((name) => ({ resource, name, owner }))),
         (span) =>
           Effect.flatMap(nextAcquisitionId, (id) => {
             const requests = locks.map((lock) => ({ lock, resource: ResourceRef.describe(resource), owner, id, ttl }))
             return Effect.map(attempts.acquire({ resource, requests, believed: {} }), (taken) => {
               const leases = taken.map(({ lease }) => asTaken(lease))
-              Attributes.setToken(span, leases)
+              if (span !== undefined) Attributes.setToken(span, leases)
               return leases
             })
           })
@@ -316,12 +317,12 @@ const make = Effect.gen(function*() {
     spanName: string,
     held: Result.Result<ReadonlyArray<Lease>, InvalidConfig>
   ): Effect.Effect<void, NotFound | OwnerMismatch | Refused> => {
-    if (Result.isFailure(held)) return spanned(spanName, {}, () => Effect.fail(held.failure))
+    if (Result.isFailure(held)) return spanned(spanName, () => ({}), () => Effect.fail(held.failure))
     const [first] = held.success
-    if (first === undefined) return spanned(spanName, {}, () => Effect.void)
+    if (first === undefined) return spanned(spanName, () => ({}), () => Effect.void)
     return spanned(
       spanName,
-      Attributes.ofHeld(held.success),
+      () => Attributes.ofHeld(held.success),
       () => Effect.asVoid(attempts.release(first.resource, held.success))
     )
   }
@@ -370,7 +371,11 @@ const make = Effect.gen(function*() {
   function acquireAll(
     options: AcquireAllOptions
   ): Effect.Effect<ReadonlyArray<Lease>, AlreadyExists | OwnerMismatch | Refused> {
-    return acquireWanted("KubeLock.acquireAll", (identity) => wantedOf(options, identity))
+    return acquireWanted("KubeLock.acquireAll", (identity) =>
+      Result.flatMap(
+        Given.read("options", options, ({ names, owner, resource, ttl }) => ({ names, owner, resource, ttl })),
+        (asked) => Result.flatMap(arrayOf("names", asked.names), (names) => wantedOf({ ...asked, names }, identity))
+      ))
   }
 
   return KubeLock.of({
@@ -383,9 +388,9 @@ const make = Effect.gen(function*() {
             Given.read(
               "options",
               options,
-              ({ name, owner, resource, ttl }) => ({ resource, owner, ttl, names: [name] })
+              ({ name, owner, resource, ttl }) => ({ names: [name], owner, resource, ttl })
             ),
-            (options) => wantedOf(options, identity)
+            (asked) => wantedOf(asked, identity)
           )),
         (leases) => leases[0]!
       ),
@@ -405,7 +410,10 @@ const make = Effect.gen(function*() {
       Effect.suspend(() => {
         const lease = Given.read("lease", held, (held) => "record" in held ? held : undefined)
         if (Result.isSuccess(lease) && lease.success === undefined) return releaseOwned(held)
-        return releaseHeld("KubeLock.release", Result.flatMap(lease, (lease) => leasesOf([lease!])))
+        return releaseHeld(
+          "KubeLock.release",
+          Result.flatMap(lease, (lease) => Result.map(validateLease(lease!), (lease) => [lease]))
+        )
       }),
     releaseAll: (leases) => Effect.suspend(() => releaseHeld("KubeLock.releaseAll", leasesOf(leases))),
     inspect: flow(inspect, Effect.withSpan("KubeLock.inspect", {}, Attributes.withoutStack)),
@@ -436,13 +444,17 @@ const make = Effect.gen(function*() {
   })
 })
 
-/** In a span of its own, which is handed in. It leaves no frame of a stack, which `Effect.withSpan` would put beside it for as much again. */
+/** Within a span. It leaves no frame of a stack, which `Effect.withSpan` would put beside it for as much again. */
 const spanned = <A, E, R>(
   name: string,
-  attributes: Record<string, string>,
-  use: (span: Tracer.Span) => Effect.Effect<A, E, R>
+  attributes: () => Record<string, string>,
+  use: (span: Tracer.Span | undefined) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.useSpan(name, { attributes }, (span) => Effect.provideService(use(span), Tracer.ParentSpan, span))
+  Tracing.spanned(
+    name,
+    () => ({ attributes: attributes() }),
+    (span) => span === undefined ? use(span) : Effect.provideService(use(span), Tracer.ParentSpan, span)
+  )
 
 // The API server's limit for all annotations of an object together: a longer one can never be written.
 const longestOwner = 262_144
@@ -451,14 +463,16 @@ const ownerOf = (
   options: { readonly owner?: string | undefined },
   identity: Identity
 ): Result.Result<string, InvalidConfig> =>
-  Result.flatMap(Given.read("options", options, ({ owner }) => owner), (given) => {
-    const owner = given === undefined ? identity.owner : given
-    return typeof owner === "string" && owner.length <= longestOwner
-      ? Result.succeed(owner)
-      : Result.fail(
-        InvalidConfig.of("owner", owner, `it must be a string of at most ${longestOwner} characters, or left out`)
-      )
-  })
+  Result.flatMap(Given.read("options", options, ({ owner }) => owner), (given) => checkOwner(given, identity))
+
+const checkOwner = (given: string | undefined, identity: Identity): Result.Result<string, InvalidConfig> => {
+  const owner = given === undefined ? identity.owner : given
+  return typeof owner === "string" && owner.length <= longestOwner
+    ? Result.succeed(owner)
+    : Result.fail(
+      InvalidConfig.of("owner", owner, `it must be a string of at most ${longestOwner} characters, or left out`)
+    )
+}
 
 /** Locks of one object that are to be taken. */
 interface Wanted {
@@ -468,15 +482,19 @@ interface Wanted {
   readonly ttl: Ttl.Ttl
 }
 
-const wantedOf = (options: AcquireAllOptions, identity: Identity): Result.Result<Wanted, InvalidConfig> =>
-  Result.gen(function*() {
-    const given = yield* Given.read("options", options, ({ names, resource, ttl }) => ({ names, resource, ttl }))
-    const resource = yield* ResourceRef.validate(given.resource)
-    const ttl = yield* Ttl.make(given.ttl)
-    const names = yield* arrayOf("names", given.names)
-    const locks = yield* Result.all(names.map(LockName.make))
-    return { resource, ttl, locks, owner: yield* ownerOf(options, identity) }
-  })
+// In plain steps, since every acquisition comes through here: a generator takes as long as all the deciding.
+const wantedOf = (asked: AcquireAllOptions, identity: Identity): Result.Result<Wanted, InvalidConfig> => {
+  const resource = ResourceRef.validate(asked.resource)
+  if (Result.isFailure(resource)) return Result.fail(resource.failure)
+  const ttl = Ttl.make(asked.ttl)
+  if (Result.isFailure(ttl)) return Result.fail(ttl.failure)
+  const locks = Result.all(asked.names.map(LockName.make))
+  if (Result.isFailure(locks)) return Result.fail(locks.failure)
+  return Result.map(
+    checkOwner(asked.owner, identity),
+    (owner): Wanted => ({ resource: resource.success, locks: locks.success, owner, ttl: ttl.success })
+  )
+}
 
 const arrayOf = <A>(field: string, given: ReadonlyArray<A>): Result.Result<ReadonlyArray<A>, InvalidConfig> =>
   Result.flatMap(
@@ -517,25 +535,26 @@ const validateLease = (given: Lease): Result.Result<Lease, InvalidConfig> =>
 
 /** Leases of one object, each of another lock. */
 const leasesOf = (given: ReadonlyArray<Lease>): Result.Result<ReadonlyArray<Lease>, InvalidConfig> =>
-  Result.gen(function*() {
-    const leases = yield* Result.all((yield* arrayOf("leases", given)).map(validateLease))
-    const [first] = leases
-    if (first === undefined || leases.length === 1) return leases
-    const twice = firstTwice(leases, ({ name }) => name)
-    if (twice !== undefined) {
-      return yield* refuse("leases", twice.name, "two of them are of this lock")
-    }
-    const path = ResourceRef.toPath(first.resource)
-    const elsewhere = leases.find((lease) => ResourceRef.toPath(lease.resource) !== path)
-    if (elsewhere !== undefined) {
-      return yield* refuse(
-        "leases",
-        ResourceRef.describe(elsewhere.resource),
-        `all leases must be of one object; the first is of ${ResourceRef.describe(first.resource)}`
-      )
-    }
-    return leases
-  })
+  Result.flatMap(
+    arrayOf("leases", given),
+    (given) => Result.flatMap(Result.all(given.map(validateLease)), checkTogether)
+  )
+
+const checkTogether = (leases: ReadonlyArray<Lease>): Result.Result<ReadonlyArray<Lease>, InvalidConfig> => {
+  const [first] = leases
+  if (first === undefined) return Result.succeed(leases)
+  const twice = firstTwice(leases, ({ name }) => name)
+  if (twice !== undefined) return refuse("leases", twice.name, "two of them are of this lock")
+  const path = ResourceRef.toPath(first.resource)
+  const elsewhere = leases.find((lease) => ResourceRef.toPath(lease.resource) !== path)
+  return elsewhere === undefined
+    ? Result.succeed(leases)
+    : refuse(
+      "leases",
+      ResourceRef.describe(elsewhere.resource),
+      `all leases must be of one object; the first is of ${ResourceRef.describe(first.resource)}`
+    )
+}
 
 const refuse = (field: string, value: string, problem: string): Result.Result<never, InvalidConfig> =>
   Result.fail(new InvalidConfig({ field, value, problem }))

@@ -82,7 +82,10 @@ export interface ClusterScoped {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (ref: ResourceRef): ResourceRef => ref
+export const make = (ref: ResourceRef): ResourceRef => {
+  const { group, name, namespace, resource, version } = { ...ref }
+  return asMade({ group, version, resource, ...(namespace === undefined ? undefined : { namespace }), name })
+}
 
 /** Those that stay as they are: plain, frozen data. */
 const made = new WeakSet<ResourceRef>()
@@ -92,7 +95,7 @@ const asMade = (ref: ResourceRef): ResourceRef => {
   return ref
 }
 
-// A program without types may give nothing at all: `validate` says so.
+// A program without types may give nothing at all, here or above: `validate` says so.
 const namespaced = (group: string, version: string, resource: string) => (object: Namespaced): ResourceRef => {
   const { name, namespace } = { ...object }
   return asMade({ group, version, resource, namespace, name })

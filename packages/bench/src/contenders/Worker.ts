@@ -1,5 +1,6 @@
 /** The side of a process that takes orders from standard input, and answers on standard output. */
 import { NodeRuntime } from "@effect/platform-node"
+import { ResourceRef } from "@kubelock/kube"
 import { Cause, Clock, Console, Effect, Logger, References, Schema, Stream } from "effect"
 import { stdin } from "node:process"
 import { Order } from "./Message.ts"
@@ -8,7 +9,7 @@ import { Order } from "./Message.ts"
 export type Attempt = <A, E>(what: string, effect: Effect.Effect<A, E>) => Effect.Effect<A>
 
 /** Takes the lock and gives it back, through `attempt`. */
-export type Pair = (resource: Order["resource"], attempt: Attempt) => Effect.Effect<void>
+export type Pair = (resource: ResourceRef.ResourceRef, attempt: Attempt) => Effect.Effect<void>
 
 /** After so many in a row it is not the other writers any more. */
 const failuresInARowAtMost = 1_000
@@ -21,7 +22,7 @@ const nameOf = (failure: unknown): string => {
 
 /** So many pairs, one after the other. */
 export const carryOut = Effect.fnUntraced(
-  function*(pair: Pair, { pairs, resource }: Pick<Order, "pairs" | "resource">) {
+  function*(pair: Pair, { pairs, resource }: { readonly pairs: number; readonly resource: ResourceRef.ResourceRef }) {
     const pairMicros: Array<number> = []
     const failures: Record<string, number> = {}
     let attempts = 0
@@ -67,7 +68,9 @@ export const answer = Effect.fnUntraced(function*<A, B extends object, E, R>(
 })
 
 /** Carries out the orders of a benchmark. */
-export const serve = (pair: Pair) => answer(Order, (order) => carryOut(pair, order))
+export const serve = (pair: Pair) =>
+  // A program names its object once.
+  answer(Order, (order) => carryOut(pair, { ...order, resource: ResourceRef.make(order.resource) }))
 
 /** Runs it. Standard output is for answers alone. */
 export const run = <E>(main: Effect.Effect<void, E>): void =>

@@ -1,17 +1,32 @@
 /** What an API server says of an object, alone, in a list or in a line of a watch: read, or a {@link KubeError}. */
-import { Result, Schema } from "effect"
+import { Predicate, Result, Schema } from "effect"
 import type { ObjectMetadata } from "../AnnotationStore.ts"
 import { KubeError, type KubeErrorRequest } from "../KubeError.ts"
 
-const ResourceVersion = Schema.String.check(Schema.isPattern(/^\d{1,20}$/))
+/** As the server writes it, beside what nobody here asks for. */
+interface PartialObjectMetadata {
+  readonly metadata: {
+    readonly uid: string
+    readonly resourceVersion: string
+    readonly annotations?: Readonly<Record<string, string>>
+  }
+}
 
-const PartialObjectMetadata = Schema.Struct({
-  metadata: Schema.Struct({
-    uid: Schema.String,
-    resourceVersion: ResourceVersion,
-    annotations: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
-  })
-})
+const resourceVersionPattern = /^\d{1,20}$/
+
+const ResourceVersion = Schema.String.check(Schema.isPattern(resourceVersionPattern))
+
+// By hand, since every answer to a request is one: a schema would take three times as long.
+const isPartialObjectMetadata = (value: unknown): value is PartialObjectMetadata => {
+  if (!Predicate.hasProperty(value, "metadata") || !Predicate.isObject(value.metadata)) return false
+  const { annotations, resourceVersion, uid } = value.metadata as Record<string, unknown>
+  return typeof uid === "string" && typeof resourceVersion === "string" &&
+    resourceVersionPattern.test(resourceVersion) &&
+    (annotations === undefined ||
+      Predicate.isObject(annotations) && Object.values(annotations).every(Predicate.isString))
+}
+
+const PartialObjectMetadata = Schema.declare(isPartialObjectMetadata)
 
 const PartialObjectMetadataList = Schema.Struct({
   metadata: Schema.Struct({ resourceVersion: ResourceVersion }),
@@ -45,25 +60,34 @@ export type Heard =
   /** Nothing, up to here. */
   | { readonly _tag: "Bookmark"; readonly resourceVersion: bigint }
 
-const metadataOf = ({ metadata }: typeof PartialObjectMetadata.Type): ObjectMetadata => ({
+const metadataOf = ({ metadata }: PartialObjectMetadata): ObjectMetadata => ({
   uid: metadata.uid,
   resourceVersion: BigInt(metadata.resourceVersion),
   annotations: metadata.annotations ?? {}
 })
 
 /** What is no JSON of the expected shape comes from something that is no API server. */
-const reading = <A>(schema: Schema.Codec<A, unknown>) => {
-  const decode = Schema.decodeUnknownResult(schema)
-  return (request: KubeErrorRequest, body: string): Result.Result<A, KubeError> =>
-    Result.mapError(
-      Result.flatMap(Result.try((): unknown => JSON.parse(body)), decode),
-      () => KubeError.fromResponse(request, { status: 200, headers: {}, body })
-    )
+const reading =
+  <A>(isExpected: (value: unknown) => value is A) =>
+  (request: KubeErrorRequest, body: string): Result.Result<A, KubeError> => {
+    const value = parsed(body)
+    return isExpected(value)
+      ? Result.succeed(value)
+      : Result.fail(KubeError.fromResponse(request, { status: 200, headers: {}, body }))
+  }
+
+/** `undefined` if it is no JSON. */
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
-const readingObject = reading(PartialObjectMetadata)
-const readingList = reading(PartialObjectMetadataList)
-const readingEvent = reading(WatchEvent)
+const readingObject = reading(isPartialObjectMetadata)
+const readingList = reading(Schema.is(PartialObjectMetadataList))
+const readingEvent = reading(Schema.is(WatchEvent))
 
 /** The answer to a GET or a PATCH. */
 export const readObject = (request: KubeErrorRequest, body: string): Result.Result<ObjectMetadata, KubeError> =>

@@ -4,7 +4,7 @@
  * Everything here takes leases and requests that are valid.
  */
 import { AnnotationEdit, quote, type Transition } from "@kubelock/core"
-import { Cause, Data, Duration, Effect, Result } from "effect"
+import { Cause, type Clock, Data, Duration, Effect, Result } from "effect"
 import type { AnnotationStore, JsonPatchOperation, ObjectMetadata } from "../AnnotationStore.ts"
 import { Conflict, isConflict, KubeError } from "../KubeError.ts"
 import { RequestTimeout } from "../KubeTransport.ts"
@@ -17,10 +17,12 @@ import * as Operation from "./Operation.ts"
 import * as Tasks from "./Tasks.ts"
 
 /** The monotonic clock first: what is counted from here must not begin later than what is written down. */
-export const now: Effect.Effect<Operation.Instant> = Effect.clockWith((clock) => {
+export const now: Effect.Effect<Operation.Instant> = Effect.clockWith((clock) => Effect.succeed(instantOf(clock)))
+
+const instantOf = (clock: Clock.Clock): Operation.Instant => {
   const monotonicNanos = clock.monotonicTimeNanosUnsafe()
-  return Effect.succeed({ monotonicNanos, wallNanos: clock.currentTimeNanosUnsafe() })
-})
+  return { monotonicNanos, wallNanos: clock.currentTimeNanosUnsafe() }
+}
 
 /** A try was refused, and no second was to be made. */
 export class Refused extends Data.TaggedError("Refused")<{
@@ -96,72 +98,77 @@ export const make = (store: AnnotationStore["Service"]) => {
       let state: Operation.State<Edit> = Operation.notBegun
       let made: Operation.Attempt<Edit> | undefined
       let seen: ObjectMetadata | undefined
-      return Effect.gen(function*() {
-        const backoff = yield* RetryPolicy.start
-        let step = Operation.start(task, yield* now)
-        while (true) {
-          state = step.state
-          const { next } = step
-          switch (next._tag) {
-            case "Send": {
-              const { attempt } = next
-              const answer = yield* Effect.result(store.edit(resource, attempt.edits, operations))
-              if (Result.isSuccess(answer)) {
+      // No generator: every operation comes through here, and would take half as long again for it.
+      const take = (
+        { next, state: reached }: Operation.Step<Edit, E>,
+        backoff: RetryPolicy.Backoff
+      ): Effect.Effect<Performed<Edit>, E | KubeError> => {
+        state = reached
+        switch (next._tag) {
+          case "Send": {
+            const { attempt } = next
+            return Effect.matchEffect(store.edit(resource, attempt.edits, operations), {
+              onSuccess: (after) => {
                 made = attempt
                 // Whoever interrupted us while the answer was on its way will never see it.
-                yield* restore(Effect.void)
-                return { ...attempt, after: answer.success }
-              }
-              const error = answer.failure
-              if (error._tag === "EditRefused" || isConflict(error)) yield* LockMetrics.conflicted
-              if (error._tag === "EditRefused") {
-                step = Operation.refused(task, state, attempt)
-                if (step.next._tag === "Read" && step.next.isConflict) {
-                  state = step.state
-                  yield* restore(backoff(conflict(resource, error)))
-                }
-              } else {
-                step = Operation.failed(state, attempt, error.outcomeUnknown)
-                state = step.state
-                yield* restore(backoff(error))
-              }
-              break
-            }
-            case "Read": {
-              seen = yield* restore(read(resource, backoff))
-              step = Operation.read(task, state, seen, yield* now)
-              break
-            }
-            case "Made":
-              return { ...next.attempt, after: seen! }
-            case "Refuse":
-              return yield* Effect.fail(next.error)
+                return restore(Effect.succeed({ ...attempt, after }))
+              },
+              onFailure: (error) => Effect.flatMap(notMade(attempt, error, backoff), (step) => take(step, backoff))
+            })
           }
+          case "Read":
+            return Effect.flatMap(restore(read(resource, backoff)), (object) => {
+              seen = object
+              return Effect.flatMap(now, (now) => take(Operation.read(task, state, object, now), backoff))
+            })
+          case "Made":
+            return Effect.succeed({ ...next.attempt, after: seen! })
+          case "Refuse":
+            return Effect.fail(next.error)
         }
-      }).pipe(
-        // In one step: every operation has it, and few fail.
-        Effect.catchCause((cause) => {
-          const told = Cause.map(cause, (error) =>
-            error instanceof KubeError && state.perhapsMade.length > 0 && !error.outcomeUnknown
-              ? error.withLostAnswer()
-              : error)
-          // Of one that was sent twice and refused the second time, part may be left where somebody broke the rest.
-          const isLeft = ({ edits }: Operation.Attempt<Edit>) =>
-            edits.some(({ key, value }) =>
-              seen !== undefined && AnnotationEdit.get(seen.annotations, key) === value
-            )
-          const toUndo = [
-            ...(made === undefined ? [] : [made]),
-            ...state.perhapsMade,
-            ...state.refused.filter((attempt) => Cause.hasInterrupts(cause) || isLeft(attempt))
-          ]
-          // All at once, so that it takes no longer than one of them.
-          return Effect.ensuring(
-            Effect.failCause(told),
-            Effect.forEach(toUndo, ({ edits }) => undo(edits), { concurrency: "unbounded", discard: true })
-          )
+      }
+      const notMade = (
+        attempt: Operation.Attempt<Edit>,
+        error: AnnotationEdit.EditRefused | KubeError,
+        backoff: RetryPolicy.Backoff
+      ): Effect.Effect<Operation.Step<Edit, E>, KubeError> =>
+        Effect.gen(function*() {
+          if (error._tag === "EditRefused" || isConflict(error)) yield* LockMetrics.conflicted
+          const step: Operation.Step<Edit, E> = error._tag === "EditRefused"
+            ? Operation.refused(task, state, attempt)
+            : Operation.failed(state, attempt, error.outcomeUnknown)
+          state = step.state
+          if (error._tag !== "EditRefused") yield* restore(backoff(error))
+          else if (step.next._tag === "Read" && step.next.isConflict) yield* restore(backoff(conflict(resource, error)))
+          return step
         })
-      )
+      return Effect.flatMap(RetryPolicy.start, (backoff) =>
+        Effect.clockWith((clock) => take(Operation.start(task, instantOf(clock)), backoff))).pipe(
+          // In one step: every operation has it, and few fail.
+          Effect.catchCause((cause) => {
+            const told = Cause.map(cause, (error) =>
+              error instanceof KubeError && state.perhapsMade.length > 0 && !error.outcomeUnknown
+                ? error.withLostAnswer()
+                : error)
+            // Of one that was sent twice and refused the second time, part may be left where somebody broke the rest.
+            const isLeft = ({ edits }: Operation.Attempt<Edit>) =>
+              edits.some(({ key, value }) =>
+                seen !== undefined && AnnotationEdit.get(seen.annotations, key) === value
+              )
+            const toUndo = [
+              ...(made === undefined ? [] : [made]),
+              ...state.perhapsMade,
+              ...state.refused.filter((attempt) =>
+                Cause.hasInterrupts(cause) || isLeft(attempt)
+              )
+            ]
+            // All at once, so that it takes no longer than one of them.
+            return Effect.ensuring(
+              Effect.failCause(told),
+              Effect.forEach(toUndo, ({ edits }) => undo(edits), { concurrency: "unbounded", discard: true })
+            )
+          })
+        )
     })
 
   /** Removes the records that an acquisition has written, or may have. Tried again for as long as a request may take. */

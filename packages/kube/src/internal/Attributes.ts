@@ -13,8 +13,8 @@ interface Named {
   readonly owner?: string | undefined
 }
 
-const listed = (values: ReadonlyArray<string>): string =>
-  values.length === 1 ? values[0]! : [...new Set(values)].join(", ")
+const listed = <A>(all: ReadonlyArray<A>, textOf: (one: A) => string): string =>
+  all.length === 1 ? textOf(all[0]!) : [...new Set(all.map(textOf))].join(", ")
 
 /** Of an object, whatever its locks. */
 export const ofObject = (resource: ResourceRef.ResourceRef) => ({ "kubelock.resource": ResourceRef.describe(resource) })
@@ -24,12 +24,13 @@ export const ofProblem = ({ message }: { readonly message: string }) => ({ "kube
 
 /** Of locks that are wanted, or looked at. */
 export const ofLocks = (locks: ReadonlyArray<Named>) => {
-  const owners = locks.flatMap(({ owner }) => owner === undefined ? [] : [owner])
-  return {
-    "kubelock.lock": listed(locks.map(({ name }) => name)),
-    "kubelock.resource": listed(locks.map(({ resource }) => ResourceRef.describe(resource))),
-    ...(owners.length === 0 ? undefined : { "kubelock.owner": listed(owners) })
+  const attributes: Record<string, string> = {
+    "kubelock.lock": listed(locks, ({ name }) => name),
+    "kubelock.resource": listed(locks, ({ resource }) => ResourceRef.describe(resource))
   }
+  const owned = locks.filter(({ owner }) => owner !== undefined)
+  if (owned.length > 0) attributes["kubelock.owner"] = listed(owned, ({ owner }) => owner!)
+  return attributes
 }
 
 /** What names locks that are held. */
@@ -38,13 +39,14 @@ export type OfHeld = ReturnType<typeof ofHeld>
 const fencingToken = "kubelock.fencing_token"
 
 const tokensOf = (locks: ReadonlyArray<{ readonly fencingToken: bigint }>) =>
-  listed(locks.map(({ fencingToken }) => String(fencingToken)))
+  listed(locks, ({ fencingToken }) => String(fencingToken))
 
 /** Of locks that are held: leases, or what is held of managed ones. */
-export const ofHeld = (locks: ReadonlyArray<Named & { readonly fencingToken: bigint }>) => ({
-  ...ofLocks(locks),
-  [fencingToken]: tokensOf(locks)
-})
+export const ofHeld = (locks: ReadonlyArray<Named & { readonly fencingToken: bigint }>) => {
+  const attributes = ofLocks(locks)
+  attributes[fencingToken] = tokensOf(locks)
+  return attributes
+}
 
 /** Of locks that a span has named before they were had. */
 export const setToken = (span: Tracer.Span, locks: ReadonlyArray<{ readonly fencingToken: bigint }>): void =>

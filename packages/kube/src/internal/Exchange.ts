@@ -270,23 +270,29 @@ export const linesOf = (body: Opened["body"]): Pull.Pull<Array.NonEmptyReadonlyA
  * a server can send a byte at a time.
  */
 const gather = () => {
-  let bytes = Buffer.alloc(0)
+  let bytes: Buffer = nothing
   let length = 0
   return {
     length: () => length,
     add: (piece: Buffer) => {
       const needed = length + piece.length
-      if (needed > bytes.length) {
-        const larger = Buffer.allocUnsafe(2 * needed)
-        bytes.copy(larger, 0, 0, length)
-        bytes = larger
+      // Most come in a single piece.
+      if (length === 0) bytes = piece
+      else {
+        if (needed > bytes.length) {
+          const larger = Buffer.allocUnsafe(2 * needed)
+          bytes.copy(larger, 0, 0, length)
+          bytes = larger
+        }
+        piece.copy(bytes, length)
       }
-      piece.copy(bytes, length)
       length = needed
     },
     text: () => bytes.toString("utf8", 0, length)
   }
 }
+
+const nothing = Buffer.alloc(0)
 
 const newline = 0x0a
 

@@ -27,6 +27,7 @@ import * as Exchange from "./Exchange.ts"
 import * as Given from "./Given.ts"
 import { doubt } from "./RequestTarget.ts"
 import { oneLine } from "./Status.ts"
+import * as Tracing from "./Tracing.ts"
 
 /** `CallersTimeout` is how long the caller of a request lets it take. */
 export const make = Effect.fnUntraced(function*(
@@ -64,12 +65,16 @@ export const make = Effect.fnUntraced(function*(
 
   const giveUp = (request: KubeRequest, attempt: Attempt) => Effect.fail(timedOut(request, config, attempt))
 
-  const authenticate = (request: KubeRequest, attempt: Attempt): Effect.Effect<Credentials.Credentials, KubeError> => {
+  const withCredentials = <A, R>(
+    request: KubeRequest,
+    attempt: Attempt,
+    use: (granted: Credentials.Credentials) => Effect.Effect<A, KubeError, R>
+  ): Effect.Effect<A, KubeError, R> => {
     attempt.phase = "credentials"
     const kept = credentials.kept(attempt.clock.monotonicTimeNanosUnsafe())
     return kept === undefined
-      ? inTime(request, attempt, Effect.mapError(credentials.fetch, unauthenticated(request)))
-      : Effect.succeed(kept)
+      ? Effect.flatMap(inTime(request, attempt, Effect.mapError(credentials.fetch, unauthenticated(request))), use)
+      : use(kept)
   }
 
   const send = (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => {
@@ -130,30 +135,26 @@ export const make = Effect.fnUntraced(function*(
     request: KubeRequest,
     send: (request: KubeRequest, granted: Credentials.Credentials, attempt: Attempt) => Effect.Effect<A, KubeError, R>
   ): Effect.Effect<Answered<A>, KubeError, R> =>
-    spanned(request, (span) =>
-      Effect.withFiber((fiber) => {
-        const attempt = begin(fiber)
-        if (!Duration.isPositive(attempt.timeout)) return giveUp(request, attempt)
-        const told = (granted: Credentials.Credentials, answer: A) => {
-          span.attribute("http.response.status_code", answer.status)
-          return Effect.succeed({ granted, answer })
-        }
-        return Effect.flatMap(authenticate(request, attempt), (granted) =>
-          Effect.flatMap(send(request, granted, attempt), (answer) => {
-            if (answer.status !== 401) return told(granted, answer)
-            // A 401 says that nothing was applied, so that the request may be repeated.
-            attempt.phase = "credentials"
-            return inTime(request, attempt, Effect.mapError(credentials.refresh(granted), unauthenticated(request)))
-              .pipe(
-                Effect.andThen(Effect.suspend(() =>
-                  authenticate(request, attempt)
-                )),
-                Effect.flatMap((renewed) =>
-                  Effect.flatMap(send(request, renewed, attempt), (answer) => told(renewed, answer))
-                )
-              )
-          }))
-      }))
+    spanned(request, (span, fiber) => {
+      const attempt = begin(fiber)
+      if (!Duration.isPositive(attempt.timeout)) return giveUp(request, attempt)
+      const told = (granted: Credentials.Credentials, answer: A) => {
+        span?.attribute("http.response.status_code", answer.status)
+        return Effect.succeed({ granted, answer })
+      }
+      return withCredentials(request, attempt, (granted) =>
+        Effect.flatMap(send(request, granted, attempt), (answer) => {
+          if (answer.status !== 401) return told(granted, answer)
+          // A 401 says that nothing was applied, so that the request may be repeated.
+          attempt.phase = "credentials"
+          return Effect.flatMap(
+            inTime(request, attempt, Effect.mapError(credentials.refresh(granted), unauthenticated(request))),
+            () =>
+              withCredentials(request, attempt, (renewed) =>
+                Effect.flatMap(send(request, renewed, attempt), (answer) => told(renewed, answer)))
+          )
+        }))
+    })
 
   const begin = (fiber: Fiber.Fiber<unknown, unknown>): Attempt => {
     const clock = fiber.getRef(Clock.Clock)
@@ -203,12 +204,12 @@ const refusal = "\"ERROR\""
  */
 const spanned = <A, E, R>(
   { method, path, query }: KubeRequest,
-  use: (span: Tracer.Span) => Effect.Effect<A, E, R>
+  use: (span: Tracer.Span | undefined, fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.useSpan("KubeTransport.request", {
+  Tracing.spanned("KubeTransport.request", () => ({
     kind: "client",
     attributes: { "http.request.method": method, "url.path": path, "kubelock.watch": query?.["watch"] === "true" }
-  }, use)
+  }), use)
 
 /** A request under way. */
 interface Attempt {
@@ -275,9 +276,13 @@ const dispatchOptions = (
 
 // A write is given up by the server when this side gives it up: a late one would take a lock for nobody.
 const search = ({ method, query = {} }: KubeRequest, timeout: Duration.Duration): string => {
-  const parameters = method === "GET" ? query : { ...query, timeout: `${Duration.toMillis(timeout)}ms` }
-  const pairs = Object.entries(parameters).map(([name, value]) => `${encoded(name)}=${encoded(value)}`)
-  return pairs.length === 0 ? "" : `?${pairs.join("&")}`
+  const isWrite = method !== "GET"
+  let text = ""
+  for (const name in query) {
+    if (!(isWrite && name === "timeout")) text += `&${encoded(name)}=${encoded(query[name]!)}`
+  }
+  if (isWrite) text += `&timeout=${Duration.toMillis(timeout)}ms`
+  return text === "" ? "" : `?${text.slice(1)}`
 }
 
 const encoded = (text: string): string => encodeURIComponent(text.toWellFormed())
@@ -291,10 +296,22 @@ const lowerCaseNames = (headers: KubeRequest["headers"] = {}): Record<string, st
 
 const isSuccess = ({ status }: Exchange.Head): boolean => status >= 200 && status < 300
 
-const responseOf = ({ body, headers, status }: Exchange.Answer): KubeResponse => {
-  const dateMillis = Date.parse(String(headers["date"]))
-  return { status, body, dateMillis: Number.isNaN(dateMillis) ? undefined : dateMillis }
+const responseOf = ({ body, headers, status }: Exchange.Answer): KubeResponse => ({
+  status,
+  body,
+  dateMillis: millisOf(String(headers["date"]))
+})
+
+const millisOf = (date: string): number | undefined => {
+  if (date !== lastDate.text) {
+    const millis = Date.parse(date)
+    lastDate = { text: date, millis: Number.isNaN(millis) ? undefined : millis }
+  }
+  return lastDate.millis
 }
+
+// All answers of a second have the same.
+let lastDate: { readonly text: string; readonly millis: number | undefined } = { text: "", millis: undefined }
 
 const refused = (
   { method, path, query }: KubeRequest,
