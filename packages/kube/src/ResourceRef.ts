@@ -77,7 +77,7 @@ export interface ClusterScoped {
 }
 
 /**
- * An object of any resource: what Go calls a GroupVersionResource, and the object's name. It is checked when it is first used.
+ * An object of any resource: what Go calls a GroupVersionResource, and the object's name. It is checked when it is first used, once.
  *
  * @category constructors
  * @since 0.1.0

@@ -66,4 +66,16 @@ describe("ResourceRef", () => {
     expect(failure.field).toBe(`resource ${field}`)
     expect(failure.problem).toMatch(/^it must be/)
   })
+
+  it("is as it was made, whatever becomes of what it was made from", () => {
+    const given = { group: "", version: "v1", resource: "configmaps", namespace: "prod", name: "a" }
+    const ref = ResourceRef.make(given)
+    given.name = "b"
+    expect(ref).toStrictEqual({ ...given, name: "a" })
+    expect(Object.isFrozen(ref)).toBe(true)
+  })
+
+  it.each([undefined, null, 1, {}])("that is made of %o is refused when it is used", (given) => {
+    expect(Result.isFailure(ResourceRef.validate(ResourceRef.make(given as never)))).toBe(true)
+  })
 })
