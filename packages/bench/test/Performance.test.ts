@@ -50,7 +50,9 @@ describe("docs/PERFORMANCE.md", () => {
     // "Cost nothing" is said of them, and "two" of the requests.
     const withoutTurns = "8 processes that think 0–200 ms: acquisitions/s / those of this library without turns"
     assert.isAtLeast(cell("handover-ratios", withoutTurns, "Ratio"), 0.98)
-    assert.strictEqual(Math.round(10 * cell("handover", "32 processes: this library", "Requests each")), 20)
+    for (const processes of [2, 8, 32]) {
+      assert.closeTo(cell("handover", `${processes} processes: this library`, "Requests each"), 2, 0.1)
+    }
     const words = text.replaceAll(/\n */g, " ")
     for (
       const said of [
