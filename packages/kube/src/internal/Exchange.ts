@@ -62,8 +62,8 @@ export const exchange = (
     const body = gather()
 
     const end = (outcome: Effect.Effect<Answer, Broken | TimeIsOver>) => {
-      callOff()
       resume(outcome)
+      callOff()
     }
     const giveUp = (why: string) => {
       isGivenUp = true

@@ -270,7 +270,7 @@ const dispatchOptions = (
   origin: config.origin,
   path: config.basePath + request.path + search(request, timeout),
   method: request.method,
-  headers: { accept: "application/json", ...lowerCaseNames(request.headers), "user-agent": userAgent, ...headers },
+  headers: headersOf(request, userAgent, headers),
   body: request.body ?? null
 })
 
@@ -287,11 +287,16 @@ const search = ({ method, query = {} }: KubeRequest, timeout: Duration.Duration)
 
 const encoded = (text: string): string => encodeURIComponent(text.toWellFormed())
 
-/** So that a header of the caller replaces a default instead of standing beside it. */
-const lowerCaseNames = (headers: KubeRequest["headers"] = {}): Record<string, string> => {
-  const renamed: Record<string, string> = {}
-  for (const name in headers) renamed[name.toLowerCase()] = headers[name]!
-  return renamed
+/** In lower case, so that a header of the caller replaces a default instead of standing beside it. */
+const headersOf = (
+  { headers = {} }: KubeRequest,
+  userAgent: string,
+  credentials: Credentials.Credentials["headers"]
+): Record<string, string> => {
+  const all: Record<string, string> = { accept: "application/json" }
+  for (const name in headers) all[name.toLowerCase()] = headers[name]!
+  all["user-agent"] = userAgent
+  return Object.assign(all, credentials)
 }
 
 const isSuccess = ({ status }: Exchange.Head): boolean => status >= 200 && status < 300
