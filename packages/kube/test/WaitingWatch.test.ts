@@ -1,7 +1,7 @@
-import { assert, layer } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { AnnotationStore, type ManagedLockOptions } from "@kubelock/kube"
 import { Faults, KubeApiServer } from "@kubelock/testing"
-import { Effect, Fiber, Layer, Schedule } from "effect"
+import { Effect, Fiber, Layer, Schedule, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { apiServerWorld, storeOfServer } from "./suites/apiServerWorld.ts"
 import { goRecord, hold, key, type Process, startProcess } from "./suites/processes.ts"
@@ -9,7 +9,16 @@ import { withoutPauses, World } from "./suites/World.ts"
 
 // The one watch of an object that all waiters and holders of a process share, over HTTP: no change lost, whatever becomes of it.
 
-const services = Layer.mergeAll(apiServerWorld, storeOfServer).pipe(Layer.provideMerge(KubeApiServer.layer()))
+const services = Layer.fresh(
+  Layer.mergeAll(apiServerWorld, storeOfServer).pipe(Layer.provideMerge(KubeApiServer.layer()))
+)
+
+/**
+ * On a server of its own. What a process had sent just before it ended arrives after that: on the server of the next test it would be
+ * one of that test's requests, an open watch, and what an injected fault strikes.
+ */
+const alone = <A, E>(test: Effect.Effect<A, E, Layer.Success<typeof services> | Scope.Scope>) =>
+  test.pipe(Effect.scoped, Effect.provide(services))
 
 /** Until it is so, on the real clock: an answer takes a moment to arrive. */
 const eventually = <A, R>(effect: Effect.Effect<A, never, R>, is: (value: A) => boolean) =>
@@ -54,8 +63,6 @@ const locked = Effect.fnUntraced(function*(annotations = { [key]: goRecord("go",
   const world = yield* World
   const store = yield* AnnotationStore
   const resource = yield* world.object(annotations)
-  yield* server.clearFaults
-  yield* server.clearRequests
   const process = yield* startProcess("p", store)
   const make = (options: Partial<ManagedLockOptions> = {}) => process.make({ resource, ...options })
   return { server, world, store, resource, process, make }
@@ -64,7 +71,7 @@ const locked = Effect.fnUntraced(function*(annotations = { [key]: goRecord("go",
 /** Ends a process, and sees that its watch ends too. */
 const endOf = (process: Process) => Effect.andThen(process.end, untilOpen(0))
 
-layer(services)("the watch of an object", (it) => {
+describe("the watch of an object", () => {
   it.effect("is one for twenty who wait and one who holds, of five locks", () =>
     Effect.gen(function*() {
       const { make, process, resource, server, world } = yield* locked(Object.fromEntries(
@@ -87,7 +94,7 @@ layer(services)("the watch of an object", (it) => {
       yield* world.put(resource, {})
       yield* Effect.forEach(waiting, ended)
       yield* endOf(process)
-    }))
+    }).pipe(alone))
 
   it.effect("begins where the refused attempt has read: what changes before it is open is not missed", () =>
     Effect.gen(function*() {
@@ -103,7 +110,7 @@ layer(services)("the watch of an object", (it) => {
       yield* ended(waiting)
       assert.deepStrictEqual(yield* watchedFrom, [read])
       yield* endOf(process)
-    }))
+    }).pipe(alone))
 
   it.effect("is kept for a while after the last of them, and is then closed; a wait after that opens another", () =>
     Effect.gen(function*() {
@@ -121,7 +128,7 @@ layer(services)("the watch of an object", (it) => {
       yield* endOf(process)
       assert.strictEqual((yield* watchedFrom).length, 2)
       assert.strictEqual(resource.namespace, "default")
-    }))
+    }).pipe(alone))
 
   it.effect("is not of every process on its own: two have two, of one object, and each ends with its process", () =>
     Effect.gen(function*() {
@@ -132,7 +139,7 @@ layer(services)("the watch of an object", (it) => {
       yield* other.end
       yield* untilOpen(1)
       yield* endOf(process)
-    }))
+    }).pipe(alone))
 
   const interruptions = [
     ["cut at once, again and again", Faults.watchCut({ count: 3 })],
@@ -163,7 +170,7 @@ layer(services)("the watch of an object", (it) => {
       yield* world.put(resource, {})
       yield* ended(waiting)
       yield* endOf(process)
-    }))
+    }).pipe(alone))
 
   it.effect("shows a release that was made while its history expired and it was cut", () =>
     Effect.gen(function*() {
@@ -179,7 +186,7 @@ layer(services)("the watch of an object", (it) => {
       yield* TestClock.adjust("5 seconds")
       yield* ended(waiting)
       yield* endOf(process)
-    }))
+    }).pipe(alone))
 
   it.effect("shows a deletion that was made while it was cut, and its history gone", () =>
     Effect.gen(function*() {
@@ -196,7 +203,7 @@ layer(services)("the watch of an object", (it) => {
       const error = yield* ended(waiting)
       assert.strictEqual(error._tag === "KubeError" && error.reason._tag, "ResourceNotFound")
       yield* endOf(process)
-    }))
+    }).pipe(alone))
 
   it.effect("is asked for again where no answer comes, and the release that was made meanwhile is found", () =>
     Effect.gen(function*() {
@@ -209,5 +216,5 @@ layer(services)("the watch of an object", (it) => {
       yield* ended(waiting)
       assert.strictEqual((yield* watchedFrom).length, 2)
       yield* endOf(process)
-    }))
+    }).pipe(alone))
 })
