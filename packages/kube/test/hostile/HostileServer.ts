@@ -54,7 +54,8 @@ export const breaksAfter = (bytes: string | Buffer): Answer => (socket) =>
 /** Writes for as long as anybody reads. */
 export const saysForEver = (first: string, then: string): Answer => (socket) => {
   socket.write(first)
-  const more = (): void => void (socket.destroyed || socket.write(then, more))
+  // A write that has failed calls back before its socket counts as destroyed, and another would then fail likewise, without end.
+  const more = (failed?: Error | null): void => void (failed || socket.destroyed || socket.write(then, more))
   more()
 }
 
