@@ -444,7 +444,7 @@ const make = Effect.gen(function*() {
   })
 })
 
-/** Within a span. It leaves no frame of a stack, which `Effect.withSpan` would put beside it for as much again. */
+/** Within a span, and without the frame of a stack that `Effect.withSpan` would put beside it. */
 const spanned = <A, E, R>(
   name: string,
   attributes: () => Record<string, string>,
