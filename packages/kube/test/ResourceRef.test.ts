@@ -75,6 +75,13 @@ describe("ResourceRef", () => {
     expect(Object.isFrozen(ref)).toBe(true)
   })
 
+  it("is checked each time where it can change", () => {
+    const ref = { group: "", version: "v1", resource: "configmaps", namespace: "prod", name: "a" }
+    expect(Result.isSuccess(ResourceRef.validate(ref))).toBe(true)
+    ref.name = "a/b"
+    expect(Result.isFailure(ResourceRef.validate(ref))).toBe(true)
+  })
+
   it("is made of an object whose properties are its class's", () => {
     class Database {
       readonly group = ""
