@@ -374,7 +374,7 @@ const make = Effect.gen(function*() {
     return acquireWanted("KubeLock.acquireAll", (identity) =>
       Result.flatMap(
         Given.read("options", options, ({ names, owner, resource, ttl }) => ({ names, owner, resource, ttl })),
-        (asked) => Result.flatMap(arrayOf("names", asked.names), (names) => wantedOf({ ...asked, names }, identity))
+        (asked) => wantedOf(asked, identity)
       ))
   }
 
@@ -444,7 +444,7 @@ const make = Effect.gen(function*() {
   })
 })
 
-/** Within a span. It leaves no frame of a stack, which `Effect.withSpan` would put beside it for as much again. */
+/** Within a span, and without the frame of a stack that `Effect.withSpan` would put beside it. */
 const spanned = <A, E, R>(
   name: string,
   attributes: () => Record<string, string>,
@@ -482,13 +482,15 @@ interface Wanted {
   readonly ttl: Ttl.Ttl
 }
 
-// In plain steps, since every acquisition comes through here: a generator takes as long as all the deciding.
+// In plain steps, since every acquisition comes through here.
 const wantedOf = (asked: AcquireAllOptions, identity: Identity): Result.Result<Wanted, InvalidConfig> => {
   const resource = ResourceRef.validate(asked.resource)
   if (Result.isFailure(resource)) return Result.fail(resource.failure)
   const ttl = Ttl.make(asked.ttl)
   if (Result.isFailure(ttl)) return Result.fail(ttl.failure)
-  const locks = Result.all(asked.names.map(LockName.make))
+  const names = arrayOf("names", asked.names)
+  if (Result.isFailure(names)) return Result.fail(names.failure)
+  const locks = Result.all(names.success.map(LockName.make))
   if (Result.isFailure(locks)) return Result.fail(locks.failure)
   return Result.map(
     checkOwner(asked.owner, identity),

@@ -82,10 +82,12 @@ export interface ClusterScoped {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (ref: ResourceRef): ResourceRef => {
-  const { group, name, namespace, resource, version } = { ...ref }
-  return asMade({ group, version, resource, ...(namespace === undefined ? undefined : { namespace }), name })
-}
+export const make = (ref: ResourceRef): ResourceRef =>
+  Result.match(read(ref), {
+    // `validate` says why.
+    onFailure: () => ref,
+    onSuccess: asMade
+  })
 
 /** Those that stay as they are: plain, frozen data. */
 const made = new WeakSet<ResourceRef>()
@@ -95,7 +97,7 @@ const asMade = (ref: ResourceRef): ResourceRef => {
   return ref
 }
 
-// A program without types may give nothing at all, here or above: `validate` says so.
+// A program without types may give nothing at all: `validate` says so.
 const namespaced = (group: string, version: string, resource: string) => (object: Namespaced): ResourceRef => {
   const { name, namespace } = { ...object }
   return asMade({ group, version, resource, namespace, name })
@@ -186,18 +188,22 @@ export const validate = (ref: ResourceRef): Result.Result<ResourceRef, InvalidCo
 /** What was found valid, of what stays as it is: a program asks for locks of the same objects again and again. */
 const valid = new WeakMap<ResourceRef, ResourceRef>()
 
-const check = (ref: ResourceRef): Result.Result<ResourceRef, InvalidConfig> =>
-  Result.gen(function*() {
-    if (typeof ref !== "object" || ref === null) {
-      return yield* refuse("resource", ref, "it must be one that ResourceRef has made")
-    }
-    const { group, name, namespace, resource, version } = yield* Given.read("resource", ref, (ref) => ({
-      group: ref.group,
-      name: ref.name,
-      namespace: ref.namespace,
-      resource: ref.resource,
-      version: ref.version
+/** A copy of what is given, whatever it says. */
+const read = (ref: ResourceRef): Result.Result<ResourceRef, InvalidConfig> =>
+  typeof ref !== "object" || ref === null
+    ? refuse("resource", ref, "it must be one that ResourceRef has made")
+    : Given.read("resource", ref, ({ group, name, namespace, resource, version }) => ({
+      group,
+      version,
+      resource,
+      ...(namespace === undefined ? undefined : { namespace }),
+      name
     }))
+
+const check = (given: ResourceRef): Result.Result<ResourceRef, InvalidConfig> =>
+  Result.gen(function*() {
+    const ref = yield* read(given)
+    const { group, name, namespace, resource, version } = ref
     if (group !== "" && !(matches(subdomain, group) && group.length <= 253)) {
       return yield* refuse("resource group", group, "it must be a DNS name, or empty for the core group")
     }
@@ -225,7 +231,7 @@ const check = (ref: ResourceRef): Result.Result<ResourceRef, InvalidConfig> =>
         "it must be the name of an object: 1 to 253 characters, without control characters, / and %, and not . or .."
       )
     }
-    return { group, version, resource, ...(namespace === undefined ? undefined : { namespace }), name }
+    return ref
   })
 
 const refuse = (field: string, value: unknown, problem: string) => Result.fail(InvalidConfig.of(field, value, problem))

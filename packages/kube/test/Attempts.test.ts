@@ -1,7 +1,15 @@
 import * as Attempts from "#internal/Attempts"
 import { assert, describe, it } from "@effect/vitest"
 import { AnnotationEdit, LockName, Ttl } from "@kubelock/core"
-import { type AnnotationStore, Forbidden, KubeError, type Lease, ResourceRef, Unavailable } from "@kubelock/kube"
+import {
+  type AnnotationStore,
+  Conflict,
+  Forbidden,
+  KubeError,
+  type Lease,
+  ResourceRef,
+  Unavailable
+} from "@kubelock/kube"
 import { Effect, Fiber, Logger, Metric, References, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
@@ -68,6 +76,25 @@ describe("an acquisition that was interrupted", () => {
       assert.deepStrictEqual({ isTooEarly, isInTime }, { isTooEarly: false, isInTime: true })
     }))
 
+  it.effect("is over at once where it pauses, since others were faster", () =>
+    Effect.gen(function*() {
+      let refusals = 0
+      const attempts = over({
+        edit: (_, edits) =>
+          isRemoval(edits) ? Effect.succeed(after) : Effect.suspend(() => {
+            refusals++
+            return Effect.fail(new AnnotationEdit.EditRefused({ keys: ["k"] }))
+          })
+      })
+      const taking = yield* Effect.forkChild(attempts.acquire({ resource, requests, believed: {} }), {
+        startImmediately: true
+      })
+      // The first was decided on what was only believed: it is followed by no pause.
+      assert.strictEqual(refusals, 2)
+      yield* Fiber.interrupt(taking)
+      assert.strictEqual(refusals, 2)
+    }))
+
   it.effect("says which annotations it may have left behind", () =>
     Effect.gen(function*() {
       const annotations: Array<unknown> = []
@@ -124,6 +151,20 @@ describe("a write that failed", () => {
       assert.isFalse(error.outcomeUnknown)
       assert.deepStrictEqual(yield* conflicts, before)
     }))
+
+  it.effect("is a conflict where others were faster, whichever way that was said", () =>
+    Effect.gen(function*() {
+      const conflict = failing(new Conflict({ message: "the object has been modified" }))
+      const answers = [new AnnotationEdit.EditRefused({ keys: ["k"] }), conflict]
+      const edit = () =>
+        Effect.suspend(() => {
+          const answer = answers.shift()
+          return answer === undefined ? Effect.succeed(after) : Effect.fail(answer)
+        })
+      const taking = over({ edit }).acquire({ resource, requests })
+      yield* outlast(yield* Effect.forkChild(taking))
+      assert.deepStrictEqual(yield* conflicts, [2])
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   it.effect("is one of which nobody knows, where an earlier one was lost", () =>
     Effect.gen(function*() {

@@ -1,6 +1,9 @@
 import * as Exchange from "#internal/Exchange"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Array, Cause, Effect, Fiber } from "effect"
+import fc from "fast-check"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { Dispatcher } from "undici"
 
 describe("an exchange whose time is over", () => {
@@ -41,5 +44,50 @@ describe("an exchange whose time is over", () => {
       timeIsOver()
       assert.strictEqual(yield* Fiber.join(fiber), Exchange.timeIsOver)
       assert.deepStrictEqual(done, ["given up"])
+    }))
+})
+
+/** Answers with these pieces, one after the other. */
+const inPieces = (pieces: Array<Buffer>): Exchange.Opened["body"] =>
+  Effect.suspend(() => {
+    const piece = pieces.shift()
+    return piece === undefined ? Cause.done() : Effect.succeed(Array.of(piece))
+  })
+
+describe("text that comes in pieces", () => {
+  const tornAnywhere = fc.tuple(fc.string({ unit: "grapheme" }), fc.array(fc.nat())).map(([text, cuts]) => {
+    const bytes = Buffer.from(text)
+    const at = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).toSorted((a, b) => a - b), bytes.length]
+    return { bytes, text, pieces: at.slice(1).map((end, index) => Buffer.from(bytes.subarray(at[index], end))) }
+  })
+
+  it.effect("is as it was, wherever it was torn, and so are the pieces", () =>
+    Effect.promise(() =>
+      fc.assert(fc.asyncProperty(tornAnywhere, async ({ bytes, pieces, text }) => {
+        assert.strictEqual(await Effect.runPromise(Exchange.readText(inPieces([...pieces]))), text)
+        assert.isTrue(Buffer.concat(pieces).equals(bytes))
+      }))
+    ))
+
+  it.effect("keeps no piece that was read to the end of a line", () =>
+    Effect.gen(function*() {
+      let piece: WeakRef<ArrayBufferLike> | undefined
+      const lines = Exchange.linesOf(Effect.suspend(() => {
+        if (piece !== undefined) return Effect.never
+        const bytes = Buffer.alloc(65_536, "one\n")
+        piece = new WeakRef(bytes.buffer)
+        return Effect.succeed(Array.of(bytes))
+      }))
+      const waiting = yield* Effect.forkChild(Effect.andThen(lines, lines), { startImmediately: true })
+      setFlagsFromString("--expose-gc")
+      const collect: () => void = runInNewContext("gc")
+      const isKept = Effect.callback<boolean>((resume) =>
+        void setImmediate(() => {
+          collect()
+          resume(Effect.succeed(piece?.deref() !== undefined))
+        })
+      )
+      assert.isFalse(yield* Effect.repeat(isKept, { while: (isKept) => isKept, times: 20 }))
+      yield* Fiber.interrupt(waiting)
     }))
 })

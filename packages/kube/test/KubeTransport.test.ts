@@ -62,6 +62,45 @@ describe("one request", () => {
       assert.match(received?.headers["user-agent"] ?? "", /^kubelock\/\d+\.\d+\.\d+/)
     }))
 
+  it.effect("asks what its own query says, but for the time of a write", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve((_, response) => response.end("{}"))
+      const query = Object.assign(Object.create({ inherited: "x" }), { timeout: "1h", "a b": "é&=" })
+      yield* Effect.gen(function*() {
+        yield* Fixture.send({ ...Fixture.get, query })
+        yield* Fixture.send({ ...Fixture.patch, query })
+      }).pipe(Effect.provide(Fixture.text({ server: server.origin })))
+      assert.deepStrictEqual(server.received.map(({ url }) => url), [
+        `${Fixture.get.path}?timeout=1h&a%20b=%C3%A9%26%3D`,
+        `${Fixture.patch.path}?a%20b=%C3%A9%26%3D&timeout=10000ms`
+      ])
+    }))
+
+  it.effect("tells the date of each answer, where it has one", () =>
+    Effect.gen(function*() {
+      const dates = [
+        "Wed, 21 Oct 2026 07:28:00 GMT",
+        "Wed, 21 Oct 2026 07:28:00 GMT",
+        "",
+        "soon",
+        "Wed, 21 Oct 2026 07:28:01 GMT"
+      ]
+      const server = yield* Fixture.serve((_, response) =>
+        response.writeHead(200, { date: dates[server.received.length - 1] ?? "" }).end("{}")
+      )
+      const told = yield* Effect.forEach(dates, () => Fixture.send(Fixture.get)).pipe(
+        Effect.provide(Fixture.text({ server: server.origin }))
+      )
+      const first = Date.UTC(2026, 9, 21, 7, 28)
+      assert.deepStrictEqual(told.map(({ dateMillis }) => dateMillis), [
+        first,
+        first,
+        undefined,
+        undefined,
+        first + 1_000
+      ])
+    }))
+
   it.effect("asks for JSON and sends nothing else by itself", () =>
     Effect.gen(function*() {
       const server = yield* Fixture.serve((_, response) => response.writeHead(204, { date: "" }).end())

@@ -158,6 +158,39 @@ describe("a 401", () => {
       assert.strictEqual(server.received.length, 2)
     }))
 
+  it.effect("shows neither what it refused nor what it refused then", () =>
+    Effect.gen(function*() {
+      const server = yield* Fixture.serve(
+        ({ headers }, response) =>
+          Fixture.json(response, 401, { kind: "Status", message: `no such token: ${headers.authorization}` }),
+        Fixture.tls
+      )
+      const plugin = Fixture.execPlugin(yield* Fixture.temporaryDirectory, "credential({ token: `hunter${run}` })")
+      const error = yield* failure.pipe(Effect.provide(Fixture.text(cluster(server), plugin.user)))
+      assert.deepStrictEqual([plugin.runs(), server.received.length], [2, 2])
+      const shown = Fixture.everythingShownOf(error)
+      assert.include(shown, "[concealed]")
+      assert.notInclude(shown, "hunter")
+    }))
+
+  it.effect("whose refresh does not end runs out of time: nothing was applied", () =>
+    Effect.gen(function*() {
+      const server = yield* serveToken(() => "t2")
+      const directory = yield* Fixture.temporaryDirectory
+      const plugin = Fixture.execPlugin(
+        directory,
+        `if (run === 1) credential({ token: "t1" })
+         else var stop = setInterval(() => { if (!fs.existsSync(${
+          JSON.stringify(directory)
+        })) clearInterval(stop) }, 5)`
+      )
+      const fiber = yield* failure.pipe(Effect.provide(Fixture.text(cluster(server), plugin.user)), Effect.forkChild)
+      yield* waitFor(() => plugin.runs() === 2)
+      yield* TestClock.adjust("10 seconds")
+      const error = yield* Fiber.join(fiber)
+      assert.deepStrictEqual([error.reason._tag, error.outcomeUnknown], ["Timeout", false])
+    }))
+
   it.effect("of ten requests at once is one refresh", () =>
     Effect.gen(function*() {
       const server = yield* serveToken(() => "t2")

@@ -75,7 +75,46 @@ describe("ResourceRef", () => {
     expect(Object.isFrozen(ref)).toBe(true)
   })
 
-  it.each([undefined, null, 1, {}])("that is made of %o is refused when it is used", (given) => {
-    expect(Result.isFailure(ResourceRef.validate(ResourceRef.make(given as never)))).toBe(true)
+  it("is checked each time where it can change", () => {
+    const ref = { group: "", version: "v1", resource: "configmaps", namespace: "prod", name: "a" }
+    expect(Result.isSuccess(ResourceRef.validate(ref))).toBe(true)
+    ref.name = "a/b"
+    expect(Result.isFailure(ResourceRef.validate(ref))).toBe(true)
+  })
+
+  it("is made of an object whose properties are its class's", () => {
+    class Database {
+      readonly group = ""
+      readonly version = "v1"
+      get resource() {
+        return "configmaps"
+      }
+      get name() {
+        return "a"
+      }
+    }
+    expect(ResourceRef.make(new Database())).toStrictEqual({
+      group: "",
+      version: "v1",
+      resource: "configmaps",
+      name: "a"
+    })
+  })
+
+  const unreadable: object = {
+    get name() {
+      throw new Error("unreadable")
+    }
+  }
+
+  it.each<[string, unknown, string]>([
+    ["nothing", undefined, "resource"],
+    ["null", null, "resource"],
+    ["a number", 1, "resource"],
+    ["what cannot be read", unreadable, "resource"],
+    ["an empty object", {}, "resource group"]
+  ])("that is made of %s is refused when it is used", (_, given, field) => {
+    const failure = Result.getOrThrow(Result.flip(ResourceRef.validate(ResourceRef.make(given as never))))
+    expect(failure.field).toBe(field)
   })
 })

@@ -98,7 +98,7 @@ export const make = (store: AnnotationStore["Service"]) => {
       let state: Operation.State<Edit> = Operation.notBegun
       let made: Operation.Attempt<Edit> | undefined
       let seen: ObjectMetadata | undefined
-      // No generator: every operation comes through here, and would take half as long again for it.
+      // No generator, since every operation comes through here.
       const take = (
         { next, state: reached }: Operation.Step<Edit, E>,
         backoff: RetryPolicy.Backoff

@@ -276,8 +276,8 @@ const gather = () => {
     length: () => length,
     add: (piece: Buffer) => {
       const needed = length + piece.length
-      // Most come in a single piece.
-      if (length === 0) bytes = piece
+      // Most come in a single piece. An empty one would keep alive what it is part of.
+      if (length === 0) bytes = piece.length === 0 ? nothing : piece
       else {
         if (needed > bytes.length) {
           const larger = Buffer.allocUnsafe(2 * needed)

@@ -278,8 +278,8 @@ const dispatchOptions = (
 const search = ({ method, query = {} }: KubeRequest, timeout: Duration.Duration): string => {
   const isWrite = method !== "GET"
   let text = ""
-  for (const name in query) {
-    if (!(isWrite && name === "timeout")) text += `&${encoded(name)}=${encoded(query[name]!)}`
+  for (const [name, value] of Object.entries(query)) {
+    if (!(isWrite && name === "timeout")) text += `&${encoded(name)}=${encoded(value)}`
   }
   if (isWrite) text += `&timeout=${Duration.toMillis(timeout)}ms`
   return text === "" ? "" : `?${text.slice(1)}`

@@ -1,10 +1,7 @@
 /** Spans of what is done all the time, for whoever looks at them. */
 import { Effect, type Fiber, Tracer } from "effect"
 
-/**
- * In a span of its own, which is handed in; in none where nobody would be told of it, as by Effect's own tracer: to make one takes as
- * long as to decide on a lock.
- */
+/** In a span of its own, which is handed in; in none where nobody would be told of it, as by Effect's own tracer. */
 export const spanned = <A, E, R>(
   name: string,
   options: () => Tracer.SpanOptionsNoTrace,

@@ -165,6 +165,21 @@ describe("what no type lets through", () => {
     ])
   ])("%s", ([, make]) => check(make))
 
+  it.effect("is told of in the same order, be it one lock that is asked for or several", () =>
+    Effect.gen(function*() {
+      const { locks } = yield* makeWorld
+      const wrong = { resource: 1, ttl: -1, name: 1, names: 1, owner: 1 }
+      const right = { resource, ttl: "1 minute", name: "x", names: ["x"], owner: "me" }
+      const fieldsOf = (acquire: (options: never) => Effect.Effect<unknown, { readonly _tag: string }>) =>
+        Effect.forEach([{}, { resource }, { resource, ttl: right.ttl }, { ...right, owner: wrong.owner }], (given) =>
+          Effect.map(Effect.flip(acquire({ ...wrong, ...given } as never)), (error) => {
+            assert.instanceOf(error, InvalidConfig)
+            return error.field
+          }))
+      assert.deepStrictEqual(yield* fieldsOf(locks.acquire), ["resource", "ttl", "lock name", "owner"])
+      assert.deepStrictEqual(yield* fieldsOf(locks.acquireAll), ["resource", "ttl", "names", "owner"])
+    }))
+
   const kubeconfig = Fixture.kubeconfig({ server: "http://127.0.0.1:1" })
   const built = (options: unknown) => Effect.scoped(Layer.build(KubeTransport.layerText(kubeconfig, options as never)))
 
