@@ -38,8 +38,11 @@ describe("docs/PERFORMANCE.md", () => {
     const [bare, ours, go] = ["the same two PATCHes, bare", "ours: acquire, release", "giantswarm/kubelock, unlimited"]
     const layout = (processes: string, column: string) => cell("growth-layout", processes, column)
     const succeed = cell("busy", go, "attempts that succeed")
-    const row = "8 processes that think 0–200 ms: acquisitions/s / those of everyone at once"
-    const thinking = cell("handover-ratios", row, "Ratio")
+    const lostBeside = (other: string) => {
+      const row = `8 processes that think 0–200 ms: acquisitions/s / those of ${other}`
+      const percent = Math.round(100 * (1 - cell("handover-ratios", row, "Ratio")))
+      return percent > 0 ? `${percent} %` : "nothing"
+    }
     const handoverMicros = ["1,000", "1,000, and another process"].map((fibers) => {
       const { columns, rows } = tables.find(({ id }) => id === "handover-fibers")!
       const row = rows.find((row) =>
@@ -47,9 +50,6 @@ describe("docs/PERFORMANCE.md", () => {
       )
       return Math.round(Number(row?.[columns.indexOf("CPU ms each")]) * 1_000)
     })
-    // "Cost nothing" is said of them, and "two" of the requests.
-    const withoutTurns = "8 processes that think 0–200 ms: acquisitions/s / those of this library without turns"
-    assert.isAtLeast(cell("handover-ratios", withoutTurns, "Ratio"), 0.98)
     for (const processes of [2, 8, 32]) {
       assert.closeTo(cell("handover", `${processes} processes: this library`, "Requests each"), 2, 0.1)
     }
@@ -62,8 +62,9 @@ describe("docs/PERFORMANCE.md", () => {
         } ms per pair`,
         `has waited some ${Math.round(small("ours: withLock", "p99 ms") / 10) * 10} ms: that is the p99`,
         `the bare loop is only ${(small(go, "mean ms") / small(bare, "mean ms")).toFixed(1)} times as fast`,
-        `costs ${Math.round(100 * (1 - thinking))} % of the acquisitions`,
-        `takes ${handoverMicros.join(" to ")} µs of the processor`,
+        `cost ${lostBeside("this library without turns")} of the acquisitions there`,
+        `over the same requests, ${lostBeside("everyone at once")}.`,
+        `takes ${[...new Set(handoverMicros)].join(" to ")} µs of the processor`,
         `takes ${Math.round(cell("pairs-large", ours, "mean ms") / small(ours, "mean ms"))} times as long`,
         `${layout("1,000", "one object")} a second have their turn where one object carries all locks, ${
           layout("1,000", "16 objects")
