@@ -31,14 +31,14 @@ const lock = ["KubeLock", "KubeAnnotationStore", "KubeTransport", "ResourceRef"]
 
 export const bundles: ReadonlyArray<Bundled> = [
   { title: "all of core", specifier: "@kubelock/core", includesEffect: false, minified: 13, gzipped: 5.5 },
-  { title: "all of kube", specifier: "@kubelock/kube", includesEffect: false, minified: 106, gzipped: 38 },
+  { title: "all of kube", specifier: "@kubelock/kube", includesEffect: false, minified: 107, gzipped: 38.5 },
   {
     title: "what takes a lock",
     specifier: "@kubelock/kube",
     names: lock,
     includesEffect: false,
-    minified: 104,
-    gzipped: 37.5
+    minified: 105,
+    gzipped: 38
   },
   {
     title: "what takes a lock, with effect",

@@ -381,9 +381,13 @@ layer(services, { excludeTestServices: true })("Those who follow the guides", (i
 
     it.effect("is found among all others", () =>
       Effect.gen(function*() {
-        const { shell } = yield* Cluster
+        const { admin, shell } = yield* Cluster
         const text = record("me", yield* daysFromNow(0))
         yield* putText(text)
+        // By such a character grep would take all of it for binary, and show nothing.
+        yield* admin("PUT", ResourceRef.toPath(other), {
+          metadata: { name: "other", annotations: { [nightly]: "\0" } }
+        })
         const here = yield* shell(guide("stuckLocks", "kubectl -n prod get configmap deploys"))
         assert.strictEqual(here.printed.trim(), `${key} ${text}`)
         const everywhere = yield* shell(guide("stuckLocks", "kubectl get configmaps -A"))
