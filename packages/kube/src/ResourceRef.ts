@@ -77,7 +77,8 @@ export interface ClusterScoped {
 }
 
 /**
- * An object of any resource: what Go calls a GroupVersionResource, and the object's name. It is checked when it is first used, once.
+ * An object of any resource: what Go calls a GroupVersionResource, and the object's name. It is copied as it
+ * is now, and checked when it is first used.
  *
  * @category constructors
  * @since 0.1.0

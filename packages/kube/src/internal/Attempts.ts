@@ -16,9 +16,10 @@ import * as Attributes from "./Attributes.ts"
 import * as Operation from "./Operation.ts"
 import * as Tasks from "./Tasks.ts"
 
-/** The monotonic clock first: what is counted from here must not begin later than what is written down. */
+/** This moment. */
 export const now: Effect.Effect<Operation.Instant> = Effect.clockWith((clock) => Effect.succeed(instantOf(clock)))
 
+// The monotonic clock first: what is counted from here must not begin later than what is written down.
 const instantOf = (clock: Clock.Clock): Operation.Instant => {
   const monotonicNanos = clock.monotonicTimeNanosUnsafe()
   return { monotonicNanos, wallNanos: clock.currentTimeNanosUnsafe() }

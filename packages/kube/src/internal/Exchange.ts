@@ -62,6 +62,7 @@ export const exchange = (
     const body = gather()
 
     const end = (outcome: Effect.Effect<Answer, Broken | TimeIsOver>) => {
+      // The next request mostly begins while this returns, and finds the keeper of the time limits awake for this one still.
       resume(outcome)
       callOff()
     }
